@@ -1,0 +1,151 @@
+//! Elements in host memory, and loops over them: what uploads, downloads and the CPU device speak.
+
+use crate::dtype::{DType, Element};
+use crate::shape::Layout;
+use half::{bf16, f16};
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// A typed list of elements.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the variants are the dtypes")]
+pub enum Data {
+    Bool(Vec<bool>),
+    U32(Vec<u32>),
+    I32(Vec<i32>),
+    BF16(Vec<bf16>),
+    F16(Vec<f16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+/// Runs an expression with `$v` bound to the vector inside, whatever its type.
+macro_rules! with_data {
+    ($data:expr, $v:ident => $body:expr) => {
+        match $data {
+            $crate::data::Data::Bool($v) => $body,
+            $crate::data::Data::U32($v) => $body,
+            $crate::data::Data::I32($v) => $body,
+            $crate::data::Data::BF16($v) => $body,
+            $crate::data::Data::F16($v) => $body,
+            $crate::data::Data::F32($v) => $body,
+            $crate::data::Data::F64($v) => $body,
+        }
+    };
+}
+pub(crate) use with_data;
+
+/// An element type whose vector is a variant of [`Data`].
+pub(crate) trait Stored: Element {
+    fn slice(data: &Data) -> &[Self];
+    fn wrap(v: Vec<Self>) -> Data;
+}
+
+macro_rules! stored {
+    ($($t:ty => $variant:ident)*) => { $(
+        impl Stored for $t {
+            fn slice(data: &Data) -> &[Self] {
+                match data {
+                    Data::$variant(v) => v,
+                    other => unreachable!("{} elements read as {}", other.dtype(), stringify!($t)),
+                }
+            }
+            fn wrap(v: Vec<Self>) -> Data { Data::$variant(v) }
+        }
+    )* };
+}
+stored!(bool => Bool u32 => U32 i32 => I32 bf16 => BF16 f16 => F16 f32 => F32 f64 => F64);
+
+/// Loops shorter than this stay on one thread: starting threads costs more.
+const PARALLEL: usize = 1 << 15;
+
+impl Data {
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Data::Bool(_) => DType::Bool,
+            Data::U32(_) => DType::U32,
+            Data::I32(_) => DType::I32,
+            Data::BF16(_) => DType::BF16,
+            Data::F16(_) => DType::F16,
+            Data::F32(_) => DType::F32,
+            Data::F64(_) => DType::F64,
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        with_data!(self, v => v.len())
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Element `i` as a double.
+    pub fn at(&self, i: usize) -> f64 {
+        with_data!(self, v => v[i].to_f64())
+    }
+
+    /// Every element as a double.
+    pub fn to_f64(&self) -> Vec<f64> {
+        with_data!(self, v => v.iter().map(|x| x.to_f64()).collect())
+    }
+
+    /// `n` elements of `dtype`, element `i` being `f(i)`.
+    pub(crate) fn generate(dtype: DType, n: usize, f: impl Fn(usize) -> f64 + Sync) -> Data {
+        match dtype {
+            DType::Bool => Data::Bool(fill(n, |i| f(i) != 0.0)),
+            DType::U32 => Data::U32(fill(n, |i| f(i) as u32)),
+            DType::I32 => Data::I32(fill(n, |i| f(i) as i32)),
+            DType::BF16 => Data::BF16(fill(n, |i| bf16::from_f64(f(i)))),
+            DType::F16 => Data::F16(fill(n, |i| f16::from_f64(f(i)))),
+            DType::F32 => Data::F32(fill(n, |i| f(i) as f32)),
+            DType::F64 => Data::F64(fill(n, f)),
+        }
+    }
+
+    /// The elements converted to `dtype`; to `Bool`, whatever is not 0 becomes true.
+    pub(crate) fn cast(&self, dtype: DType) -> Data {
+        if dtype == self.dtype() {
+            return self.clone();
+        }
+        with_data!(self, v => Data::generate(dtype, v.len(), |i| v[i].to_f64()))
+    }
+
+    /// The elements a layout reads, in row-major order.
+    pub(crate) fn read(&self, layout: &Layout) -> Data {
+        with_data!(self, v => Stored::wrap(gather(v, layout).into_owned()))
+    }
+}
+
+/// `n` elements from a function of their index, on several threads if they are many.
+pub(crate) fn fill<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    if n < PARALLEL { (0..n).map(f).collect() } else { (0..n).into_par_iter().map(&f).collect() }
+}
+
+/// The elements a layout reads from a slice; borrowed where they lie in order already.
+pub(crate) fn gather<'a, T: Copy + Send + Sync>(x: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
+    let n = layout.numel();
+    if layout.is_dense() {
+        return Cow::Borrowed(&x[layout.offset..][..n]);
+    }
+    if layout.is_uniform() {
+        return Cow::Owned(vec![x[layout.offset]; n]);
+    }
+    Cow::Owned(layout.merged().indices().map(|i| x[i]).collect())
+}
+
+/// One operand of a pointwise loop.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub data: &'a Data,
+    pub layout: &'a Layout,
+}
+
+impl<'a> View<'a> {
+    pub fn values<T: Stored>(self) -> Cow<'a, [T]> {
+        gather(T::slice(self.data), self.layout)
+    }
+}

@@ -1,0 +1,176 @@
+//! Finding graphics adapters and opening one of them.
+
+use crate::error::{Error, Kind, Result};
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+
+/// A graphics adapter as the system describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// The name, as in `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
+    pub name: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// The interface it is driven through: `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub kind: String,
+    /// Bytes of the largest value.
+    pub max_value_bytes: u64,
+    /// Storage buffers that a kernel may bind.
+    pub max_storage_buffers: u32,
+    /// Bytes of memory that the threads of a workgroup may share.
+    pub workgroup_bytes: u32,
+    /// The smallest and the largest number of threads that run in step.
+    pub subgroup: (u32, u32),
+    /// Whether kernels could compute in half precision.
+    pub f16: bool,
+}
+
+impl fmt::Display for AdapterDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}, {})", self.name, self.backend, self.kind, self.driver)
+    }
+}
+
+/// The adapters of this machine, the most powerful first.
+pub fn adapters() -> Vec<AdapterDescription> {
+    found().iter().map(describe).collect()
+}
+
+/// An open device and its errors.
+pub(super) struct Context {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub description: AdapterDescription,
+    pub limits: wgpu::Limits,
+    error: Arc<Mutex<Option<Error>>>,
+}
+
+impl Context {
+    /// Opens the most powerful adapter, or the first one whose name contains `filter`.
+    pub fn open(filter: Option<&str>) -> Result<Context> {
+        let adapters = found();
+        if adapters.is_empty() {
+            return Err(Error::new(
+                Kind::NoAdapter,
+                "no graphics adapter was found: install a Vulkan driver (mesa-vulkan-drivers has one that needs no GPU)",
+            ));
+        }
+        let fits = |adapter: &&wgpu::Adapter| {
+            let name = adapter.get_info().name.to_lowercase();
+            filter.is_none_or(|part| name.contains(&part.to_lowercase()))
+        };
+        let Some(adapter) = adapters.iter().find(fits) else {
+            let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+            let wanted = filter.unwrap_or_default();
+            return Err(Error::new(Kind::UnknownDevice, format!("no graphics adapter is called {wanted:?}; there are: {}", names.join(", "))));
+        };
+        let limits = needed_limits(&adapter.limits());
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        });
+        let name = adapter.get_info().name;
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|source| Error::with_source(Kind::DeviceLost, format!("{name} could not be opened: {source}"), source))?;
+        let error = Arc::new(Mutex::new(None));
+        let (refused, lost) = (error.clone(), error.clone());
+        device.on_uncaptured_error(Arc::new(move |source: wgpu::Error| {
+            refused.lock().get_or_insert(translate(source));
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                *lost.lock() = Some(Error::lost(format!("the device was lost: {message}")));
+            }
+        });
+        Ok(Context { device, queue, description: describe(adapter), limits, error })
+    }
+
+    /// What went wrong since this was last asked.
+    pub fn check(&self) -> Result<()> {
+        match self.error.lock().take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything submitted so far has been done.
+    pub fn wait(&self) -> Result<()> {
+        self.poll(None)
+    }
+
+    /// Waits until one submission has been done, or all.
+    pub fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.device
+            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
+            .map_err(|source| Error::with_source(Kind::DeviceLost, format!("the device does not answer: {source}"), source))?;
+        self.check()
+    }
+}
+
+fn translate(source: wgpu::Error) -> Error {
+    match source {
+        wgpu::Error::OutOfMemory { .. } => Error::new(Kind::OutOfMemory, "the device has no memory left"),
+        other => Error::lost(format!("the device refused a command: {other}")),
+    }
+}
+
+fn found() -> Vec<wgpu::Adapter> {
+    // A discrete GPU may come with several drivers; the order of the system is kept among equals.
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    // The default flags validate indirect dispatches even in release builds, which costs a hidden dispatch each.
+    descriptor.flags = match std::env::var_os("WGPU_VALIDATION") {
+        Some(_) => wgpu::InstanceFlags::debugging(),
+        None => wgpu::InstanceFlags::empty(),
+    };
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    adapters.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    AdapterDescription {
+        name: info.name,
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        backend: info.backend.to_str().to_owned(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Other => "other",
+            wgpu::DeviceType::Cpu => "cpu",
+        }
+        .to_owned(),
+        max_value_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+    }
+}
+
+/// The limits of every WebGPU device, with the large buffers and the fine alignment that the adapter has.
+fn needed_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
+    wgpu::Limits {
+        max_buffer_size: adapter.max_buffer_size,
+        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
+        min_uniform_buffer_offset_alignment: adapter.min_uniform_buffer_offset_alignment,
+        min_storage_buffer_offset_alignment: adapter.min_storage_buffer_offset_alignment,
+        ..wgpu::Limits::default().or_worse_values_from(adapter)
+    }
+}

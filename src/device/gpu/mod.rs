@@ -1,0 +1,212 @@
+//! A GPU: plays plans on whatever wgpu drives.
+
+mod adapter;
+mod pack;
+mod pipelines;
+mod play;
+mod pool;
+mod read;
+mod reports;
+
+pub use adapter::{AdapterDescription, adapters};
+pub(super) use play::Session;
+
+use crate::data::Data;
+use crate::dtype::DType;
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
+use crate::tensor::device::{Backend, Graph, Read, Stats};
+use crate::tensor::value::Buffer;
+use adapter::Context;
+use pack::pack;
+use parking_lot::Mutex;
+use play::{Player, Prepared, pooled};
+use pool::Pool;
+use reports::Reports;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Changes a plan before it is used, so that tests can show that they would notice.
+pub type Fault = Arc<dyn Fn(&mut Plan) + Send + Sync>;
+
+/// An open graphics adapter.
+pub struct Gpu {
+    context: Arc<Context>,
+    options: Options,
+    fault: Option<Fault>,
+    memory: Arc<Pool>,
+    staging: Arc<Pool>,
+    reports: Arc<Reports>,
+    player: Mutex<Player>,
+    plans: Mutex<Plans>,
+    stats: Mutex<Stats>,
+    /// Bytes uploaded since the last submission.
+    uploaded: Mutex<usize>,
+}
+
+/// Plans by structure, each with the time of its last use.
+#[derive(Default)]
+struct Plans {
+    known: HashMap<Key, (Arc<Prepared>, u64)>,
+    clock: u64,
+    last: Option<Arc<Prepared>>,
+}
+
+/// Plans that are kept.
+const MAX_PLANS: usize = 512;
+/// Uploads lie in memory twice until the next submission.
+const MAX_UPLOADED: usize = 64 << 20;
+
+impl Gpu {
+    /// Opens the most powerful adapter, or the first one whose name contains `filter`, whatever the case.
+    ///
+    /// # Errors
+    /// If there is no such adapter, or it cannot be opened.
+    pub fn open(filter: Option<&str>) -> Result<Gpu> {
+        let context = Arc::new(Context::open(filter)?);
+        let both = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let memory = Pool::new(context.clone(), wgpu::BufferUsages::STORAGE | both);
+        let staging = Pool::new(context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let gpu = Gpu {
+            options: Options::default(),
+            fault: None,
+            memory,
+            staging,
+            reports: Arc::new(Reports::new(&context)),
+            player: Mutex::new(Player::new(&context)),
+            plans: Mutex::default(),
+            stats: Mutex::default(),
+            uploaded: Mutex::new(0),
+            context,
+        };
+        gpu.context.check()?;
+        Ok(gpu)
+    }
+
+    /// The same device with other ways of planning.
+    pub fn with_options(self, options: Options) -> Gpu {
+        Gpu { options, ..self }
+    }
+
+    /// The same device with every new plan changed.
+    pub fn with_fault(self, fault: Fault) -> Gpu {
+        Gpu { fault: Some(fault), ..self }
+    }
+
+    /// What was opened.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.context.description
+    }
+
+    /// The plan of a graph, made now or earlier, with its pipelines.
+    fn prepare(&self, graph: &Graph) -> Result<Arc<Prepared>> {
+        let key = key(graph);
+        let mut plans = self.plans.lock();
+        plans.clock += 1;
+        let now = plans.clock;
+        if let Some((prepared, used)) = plans.known.get_mut(&key) {
+            *used = now;
+            let prepared = prepared.clone();
+            plans.last = Some(prepared.clone());
+            self.stats.lock().plan_hits += 1;
+            return Ok(prepared);
+        }
+        self.stats.lock().plan_misses += 1;
+        let mut plan = plan(graph, &self.options);
+        if let Some(fault) = &self.fault {
+            fault(&mut plan);
+        }
+        for output in plan.kernels.iter().flat_map(|kernel| &kernel.outputs) {
+            let value = &graph.nodes[output.node].value;
+            self.expect_room(value.op.name(), &value.shape, bytes_of(value.dtype, value.numel()))?;
+        }
+        let compiled = &mut self.player.lock().pipelines;
+        let pipelines = plan.kernels.iter().map(|kernel| compiled.pipeline(&self.context, kernel)).collect::<Result<_>>()?;
+        let prepared = Arc::new(Prepared { plan, pipelines });
+        if plans.known.len() >= MAX_PLANS
+            && let Some(oldest) = plans.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
+        {
+            plans.known.remove(&oldest);
+        }
+        plans.known.insert(key, (prepared.clone(), now));
+        plans.last = Some(prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Refuses a value that no kernel could bind.
+    fn expect_room(&self, op: &str, shape: &[usize], bytes: usize) -> Result<()> {
+        let most = self.context.limits.max_storage_buffer_binding_size.min(self.context.limits.max_buffer_size);
+        if bytes as u64 <= most {
+            return Ok(());
+        }
+        let name = &self.context.description.name;
+        Err(Error::new(Kind::OutOfMemory, format!("{op}: a value of shape {shape:?} takes {bytes} bytes, and {name} can bind {most} at most")))
+    }
+
+    /// Copies elements into a buffer that exists already.
+    pub(super) fn write(&self, buffer: &Buffer, data: &Data) {
+        self.context.queue.write_buffer(&pooled(buffer).raw, 0, &pack(data));
+    }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> String {
+        self.context.description.name.clone()
+    }
+
+    fn supports(&self, dtype: DType) -> bool {
+        dtype != DType::F64
+    }
+
+    fn upload(&self, data: Data) -> Result<Buffer> {
+        let bytes = bytes_of(data.dtype(), data.len());
+        self.expect_room("upload", &[data.len()], bytes)?;
+        let buffer: Buffer = self.memory.lend(bytes)?;
+        self.write(&buffer, &data);
+        let mut uploaded = self.uploaded.lock();
+        *uploaded += bytes;
+        if *uploaded > MAX_UPLOADED {
+            *uploaded = 0;
+            self.context.queue.submit([]);
+        }
+        self.context.check()?;
+        Ok(buffer)
+    }
+
+    fn run(&self, graph: &Graph) -> Result<()> {
+        let session = Session::open(self, graph)?;
+        let kernels = session.prepared.plan.kernels.len();
+        session.dispatch(0..kernels)?;
+        session.settle(|_, buffer| buffer);
+        *self.uploaded.lock() = 0;
+        let mut stats = self.stats.lock();
+        stats.flushes += 1;
+        stats.kernels += kernels as u64;
+        Ok(())
+    }
+
+    fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read {
+        read::read(self, Some(&pooled(buffer)), dtype, len)
+    }
+
+    fn wait(&self, read: Read) -> Result<Data> {
+        // Waiting first, the future is ready when it is asked, and starts no thread.
+        self.context.wait()?;
+        pollster::block_on(read)
+    }
+
+    fn sync(&self) -> Result<()> {
+        let read = read::read(self, None, DType::U32, 0);
+        self.wait(read).map(drop)
+    }
+
+    fn stats(&self) -> Stats {
+        let player = self.player.lock();
+        let (buffers, bytes) = self.memory.counts();
+        Stats { pipelines: player.pipelines.compiled(), bind_groups: player.pipelines.groups_created, buffers, bytes, ..*self.stats.lock() }
+    }
+
+    fn explain(&self) -> String {
+        self.plans.lock().last.as_ref().map(|prepared| prepared.plan.to_string()).unwrap_or_default()
+    }
+}

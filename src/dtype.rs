@@ -1,0 +1,138 @@
+//! The types an element can have, and how two of them combine.
+
+use half::{bf16, f16};
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// `true` or `false`.
+    Bool,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 32-bit signed integer.
+    I32,
+    /// 16-bit brain float: 8 bits of exponent. Stored narrow, computed in `F32`.
+    BF16,
+    /// IEEE half float. Stored narrow, computed in `F32`.
+    F16,
+    /// IEEE single float, the default.
+    F32,
+    /// IEEE double float. On the CPU device only, for checking gradients.
+    F64,
+}
+
+impl DType {
+    /// Whether values are floating-point numbers, and gradients can exist.
+    pub fn is_float(self) -> bool {
+        self >= DType::BF16
+    }
+
+    /// Bytes of one element in host memory.
+    pub fn size(self) -> usize {
+        match self {
+            DType::Bool => 1,
+            DType::BF16 | DType::F16 => 2,
+            DType::U32 | DType::I32 | DType::F32 => 4,
+            DType::F64 => 8,
+        }
+    }
+
+    /// The name Rust gives the type: `f32`, `bool`, …
+    pub fn name(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::U32 => "u32",
+            DType::I32 => "i32",
+            DType::BF16 => "bf16",
+            DType::F16 => "f16",
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+        }
+    }
+
+    /// The type that holds both, as PyTorch promotes: float above integer above bool, and the wider of two floats.
+    ///
+    /// ```
+    /// use wgrad::DType;
+    /// assert_eq!(DType::I32.promote(DType::F16), DType::F16);
+    /// assert_eq!(DType::BF16.promote(DType::F16), DType::F32);
+    /// ```
+    pub fn promote(self, other: DType) -> DType {
+        match (self.min(other), self.max(other)) {
+            (DType::BF16, DType::F16) => DType::F32,
+            (_, wider) => wider,
+        }
+    }
+
+    /// 0 for bool, 1 for integers, 2 for floats: a number or a 0-d tensor widens only across categories.
+    pub(crate) fn category(self) -> u8 {
+        match self {
+            DType::Bool => 0,
+            DType::U32 | DType::I32 => 1,
+            _ => 2,
+        }
+    }
+
+    /// The type arithmetic runs in: narrow floats are computed in `F32`.
+    pub(crate) fn compute(self) -> DType {
+        match self {
+            DType::BF16 | DType::F16 => DType::F32,
+            other => other,
+        }
+    }
+
+    /// Distance from 1 to the next number, for floats; 0 for the others.
+    pub(crate) fn epsilon(self) -> f64 {
+        match self {
+            DType::BF16 => 2f64.powi(-7),
+            DType::F16 => 2f64.powi(-10),
+            DType::F32 => 2f64.powi(-23),
+            DType::F64 => 2f64.powi(-52),
+            _ => 0.0,
+        }
+    }
+}
+
+impl std::fmt::Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A Rust type that elements can be made from and read as.
+///
+/// `DTYPE` is the type a tensor made from such values gets when none is asked for. As in PyTorch, a float literal
+/// (`f64` in Rust) makes an `F32` tensor and an integer literal an `I32` one.
+pub trait Element: Copy + Send + Sync + 'static {
+    /// The dtype of a tensor made from such values.
+    const DTYPE: DType;
+    /// The value as a double, which holds every supported element exactly.
+    fn to_f64(self) -> f64;
+    /// The nearest value of this type; integers truncate and saturate.
+    fn from_f64(x: f64) -> Self;
+}
+
+macro_rules! elements {
+    ($($t:ty => $dtype:ident, $to:expr, $from:expr;)*) => { $(
+        impl Element for $t {
+            const DTYPE: DType = DType::$dtype;
+            #[inline(always)]
+            fn to_f64(self) -> f64 { $to(self) }
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self { $from(x) }
+        }
+    )* };
+}
+
+elements! {
+    f32 => F32, |x| x as f64, |x| x as f32;
+    f64 => F32, |x| x, |x| x;
+    f16 => F16, f16::to_f64, f16::from_f64;
+    bf16 => BF16, bf16::to_f64, bf16::from_f64;
+    i32 => I32, |x| x as f64, |x| x as i32;
+    i64 => I32, |x| x as f64, |x| x as i64;
+    usize => I32, |x| x as f64, |x| x as usize;
+    u8 => I32, |x| x as f64, |x| x as u8;
+    u32 => U32, |x| x as f64, |x| x as u32;
+    bool => Bool, |x| x as u8 as f64, |x| x != 0.0;
+}

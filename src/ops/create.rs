@@ -1,0 +1,491 @@
+//! Tensors out of nothing: from host data, constants, ranges, and random numbers.
+
+use crate::data::{Data, with_data};
+use crate::dtype::{DType, Element};
+use crate::error::{Result, misuse};
+use crate::ops::map::{expect_supported, record_value};
+use crate::ops::op::{Distribution, Op};
+use crate::shape::{Dims, Ints, Layout, numel, sizes};
+use crate::tensor::Tensor;
+use crate::tensor::device::Device;
+use crate::tensor::mode::site;
+use crate::tensor::value::{Operands, Value};
+
+/// Where a new tensor lives and, if that is said, its dtype: `&device` or `(&device, DType::I32)`.
+pub struct Options {
+    device: Device,
+    dtype: Option<DType>,
+}
+
+impl From<&Device> for Options {
+    fn from(device: &Device) -> Options {
+        Options { device: device.clone(), dtype: None }
+    }
+}
+
+impl From<(&Device, DType)> for Options {
+    fn from((device, dtype): (&Device, DType)) -> Options {
+        Options { device: device.clone(), dtype: Some(dtype) }
+    }
+}
+
+/// Host data a tensor can be made from: a number, nested arrays, a slice, a vector, or a pair of a vector and a shape.
+pub trait IntoData {
+    /// The type of one element.
+    type Element: Element;
+    /// The elements in row-major order, and the shape.
+    fn into_data(self) -> (Vec<Self::Element>, Vec<usize>);
+}
+
+impl<T: Element> IntoData for T {
+    type Element = T;
+    fn into_data(self) -> (Vec<T>, Vec<usize>) {
+        (vec![self], vec![])
+    }
+}
+
+impl<A: IntoData, const N: usize> IntoData for [A; N] {
+    type Element = A::Element;
+    fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
+        nested(self.into_iter())
+    }
+}
+
+impl<A: IntoData> IntoData for Vec<A> {
+    type Element = A::Element;
+    fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
+        nested(self.into_iter())
+    }
+}
+
+impl<A: IntoData + Copy> IntoData for &[A] {
+    type Element = A::Element;
+    fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
+        nested(self.iter().copied())
+    }
+}
+
+impl<A: IntoData + Copy, const N: usize> IntoData for &[A; N] {
+    type Element = A::Element;
+    fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
+        nested(self.iter().copied())
+    }
+}
+
+impl<A: IntoData + Clone> IntoData for &Vec<A> {
+    type Element = A::Element;
+    fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
+        nested(self.iter().cloned())
+    }
+}
+
+#[track_caller]
+fn nested<A: IntoData>(rows: impl ExactSizeIterator<Item = A>) -> (Vec<A::Element>, Vec<usize>) {
+    let mut shape = vec![rows.len()];
+    let mut elements = Vec::with_capacity(rows.len());
+    for (i, row) in rows.enumerate() {
+        let (row, inner) = row.into_data();
+        if i == 0 {
+            shape.extend(&inner);
+        } else if shape[1..] != inner[..] {
+            misuse("new", format!("rows differ in shape: {:?} and {inner:?}", &shape[1..]));
+        }
+        elements.extend(row);
+    }
+    (elements, shape)
+}
+
+impl Tensor {
+    /// A tensor of host data: a number, nested arrays, slices or vectors. Floats make an `F32` tensor, integers an
+    /// `I32` one, unless another dtype is asked for.
+    ///
+    /// ```
+    /// use wgrad::{DType, Device, Tensor};
+    /// let dev = Device::cpu();
+    /// let x = Tensor::new([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &dev);
+    /// assert_eq!((x.shape(), x.dtype()), (&[2, 3][..], DType::F32));
+    /// let i = Tensor::new(vec![1, 2], (&dev, DType::U32));
+    /// assert_eq!(i.to_vec::<u32>()?, [1, 2]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If rows differ in length, or the device cannot hold the dtype or the data.
+    #[track_caller]
+    pub fn new<A: IntoData>(data: A, options: impl Into<Options>) -> Tensor {
+        let (elements, shape) = data.into_data();
+        Tensor::from_elements("new", &elements, &shape, options.into())
+    }
+
+    /// A tensor of the elements of a slice in row-major order.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0], [2, 2], &Device::cpu());
+    /// assert_eq!(x.shape(), [2, 2]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shape does not have as many elements as the slice.
+    #[track_caller]
+    pub fn from_slice<T: Element>(elements: &[T], shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        Tensor::from_elements("from_slice", elements, &sizes("from_slice", shape), options.into())
+    }
+
+    #[track_caller]
+    fn from_elements<T: Element>(op: &str, elements: &[T], shape: &[usize], options: Options) -> Tensor {
+        if numel(shape) != elements.len() {
+            misuse(op, format!("{} elements do not fill shape {shape:?}", elements.len()));
+        }
+        let dtype = options.dtype.unwrap_or(T::DTYPE);
+        expect_supported(op, dtype, &options.device);
+        Tensor::from_data(Data::generate(dtype, elements.len(), |i| elements[i].to_f64()), shape, &options.device)
+            .unwrap_or_else(|error| misuse(op, error))
+    }
+
+    /// A tensor of elements that are typed already.
+    ///
+    /// # Errors
+    /// If the device has no memory for them.
+    #[track_caller]
+    pub fn from_data(data: Data, shape: &[usize], device: &Device) -> Result<Tensor> {
+        if numel(shape) != data.len() {
+            misuse("from_data", format!("{} elements do not fill shape {shape:?}", data.len()));
+        }
+        expect_supported("from_data", data.dtype(), device);
+        let dtype = data.dtype();
+        if data.is_empty() {
+            return Ok(full(0.0, Dims::from_slice(shape), dtype, device));
+        }
+        let buffer = device.upload(data)?;
+        Ok(Tensor::from_value(Value::ready(buffer, Dims::from_slice(shape), dtype, device, site())))
+    }
+
+    /// The same elements on another device. Derivative: 1.
+    ///
+    /// # Errors
+    /// If reading or writing fails on either device.
+    #[track_caller]
+    pub fn to_device(&self, device: &Device) -> Result<Tensor> {
+        if *device == self.0.device {
+            return Ok(self.clone());
+        }
+        let y = Tensor::from_data(self.to_data()?, self.shape(), device)?;
+        let from = self.device();
+        Ok(crate::tensor::node::record(y, "ToCopyBackward0", &[self], &[], move |call| {
+            vec![Some(call.g.to_device(&from).unwrap_or_else(|error| misuse("to_device", error)))]
+        }))
+    }
+
+    /// All elements 0.
+    #[track_caller]
+    pub fn zeros(shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        Tensor::filled("zeros", shape, 0.0, options.into())
+    }
+
+    /// All elements 1.
+    #[track_caller]
+    pub fn ones(shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        Tensor::filled("ones", shape, 1.0, options.into())
+    }
+
+    /// All elements one number.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// assert_eq!(Tensor::full([2], 0.5, &Device::cpu()).to_vec::<f32>()?, [0.5, 0.5]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn full<T: Element>(shape: impl Ints, x: T, options: impl Into<Options>) -> Tensor {
+        let options = options.into();
+        let dtype = options.dtype.unwrap_or(T::DTYPE);
+        Tensor::filled("full", shape, x.to_f64(), Options { dtype: Some(dtype), ..options })
+    }
+
+    #[track_caller]
+    fn filled(op: &str, shape: impl Ints, x: f64, options: Options) -> Tensor {
+        let dtype = options.dtype.unwrap_or(DType::F32);
+        expect_supported(op, dtype, &options.device);
+        full(x, sizes(op, shape), dtype, &options.device)
+    }
+
+    /// All elements 0, in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0.0)
+    }
+
+    /// All elements 1, in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn ones_like(&self) -> Tensor {
+        self.full_like(1.0)
+    }
+
+    /// All elements one number, in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn full_like(&self, x: impl Element) -> Tensor {
+        full(x.to_f64(), Dims::from_slice(self.shape()), self.dtype(), &self.0.device)
+    }
+
+    /// Uniform random numbers in `[0, 1)`, in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn rand_like(&self) -> Tensor {
+        Tensor::rand(self.shape(), (&self.0.device, self.dtype()))
+    }
+
+    /// Standard normal random numbers, in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn randn_like(&self) -> Tensor {
+        Tensor::randn(self.shape(), (&self.0.device, self.dtype()))
+    }
+
+    /// `start, start + step, …` below `end` (above it for a negative step). Integers if all three are.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// assert_eq!(Tensor::arange(0, 3, 1, &dev).to_vec::<i32>()?, [0, 1, 2]);
+    /// assert_eq!(Tensor::arange(-1.0, 1.0, 0.5, &dev).to_vec::<f32>()?, [-1.0, -0.5, 0.0, 0.5]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the step is 0 or leads away from `end`.
+    #[track_caller]
+    pub fn arange<T: Element>(start: T, end: T, step: T, options: impl Into<Options>) -> Tensor {
+        let (start, end, step) = (start.to_f64(), end.to_f64(), step.to_f64());
+        if step == 0.0 || step.is_nan() || (end - start) / step < 0.0 {
+            misuse("arange", format!("steps of {step} do not lead from {start} to {end}"));
+        }
+        let options = options.into();
+        let n = ((end - start) / step).ceil() as usize;
+        let dtype = options.dtype.unwrap_or(T::DTYPE);
+        expect_supported("arange", dtype, &options.device);
+        let data = Data::generate(dtype, n, |i| start + i as f64 * step);
+        Tensor::from_data(data, &[n], &options.device).unwrap_or_else(|error| misuse("arange", error))
+    }
+
+    /// `n` evenly spaced numbers from `start` to `end`, both included.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// assert_eq!(Tensor::linspace(0.0, 1.0, 5, &Device::cpu()).to_vec::<f32>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn linspace(start: f64, end: f64, n: usize, options: impl Into<Options>) -> Tensor {
+        let options = options.into();
+        let dtype = options.dtype.unwrap_or(DType::F32);
+        expect_supported("linspace", dtype, &options.device);
+        let step = (end - start) / (n.max(2) - 1) as f64;
+        // Counted from the nearer end, so that both ends are exact.
+        let at = |i: usize| if i < n.div_ceil(2) { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
+        Tensor::from_data(Data::generate(dtype, n, at), &[n], &options.device).unwrap_or_else(|error| misuse("linspace", error))
+    }
+
+    /// The `n × n` matrix with ones on the diagonal.
+    #[track_caller]
+    pub fn eye(n: usize, options: impl Into<Options>) -> Tensor {
+        let options = options.into();
+        let dtype = options.dtype.unwrap_or(DType::F32);
+        expect_supported("eye", dtype, &options.device);
+        let data = Data::generate(dtype, n * n, |i| (i % (n + 1) == 0) as u8 as f64);
+        Tensor::from_data(data, &[n, n], &options.device).unwrap_or_else(|error| misuse("eye", error))
+    }
+
+    /// Uniform random numbers in `[0, 1)`, 24 random bits each.
+    ///
+    /// The generator is Philox4x32-10, counted per device and seeded by [`Device::manual_seed`]: the same seed gives the
+    /// same numbers on every kind of device.
+    #[track_caller]
+    pub fn rand(shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        random("rand", shape, Distribution::Uniform, DType::F32, options.into())
+    }
+
+    /// Random numbers of mean 0 and standard deviation 1; generator as [`Tensor::rand`].
+    #[track_caller]
+    pub fn randn(shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        random("randn", shape, Distribution::Normal, DType::F32, options.into())
+    }
+
+    /// Random integers from `low` up to but without `high`; generator as [`Tensor::rand`].
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::randint(-2, 3, [100], &Device::cpu()).to_vec::<i32>()?;
+    /// assert!(x.iter().all(|i| (-2..3).contains(i)));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `high` is not above `low`.
+    #[track_caller]
+    pub fn randint(low: i32, high: i32, shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        if high <= low {
+            misuse("randint", format!("there is no integer from {low} up to but without {high}"));
+        }
+        let integers = Distribution::Integer { low, range: high.wrapping_sub(low) as u32 };
+        random("randint", shape, integers, DType::I32, options.into())
+    }
+
+    /// The integers below `n` in random order; generator as [`Tensor::rand`].
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let mut order = Tensor::randperm(5, &Device::cpu()).to_vec::<i32>()?;
+    /// order.sort();
+    /// assert_eq!(order, [0, 1, 2, 3, 4]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn randperm(n: usize, options: impl Into<Options>) -> Tensor {
+        let options = options.into();
+        let stream = options.device.next_stream();
+        // Sorted by random keys; the index breaks the rare tie.
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_cached_key(|&i| (stream.bits(i), i));
+        Tensor::new(order, options)
+    }
+
+    /// The elements in host memory.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec`].
+    pub fn to_data(&self) -> Result<Data> {
+        let whole = self.materialised();
+        self.0.device.wait(self.0.device.read(&whole))
+    }
+
+    /// The elements in row-major order; waits until they have been computed.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::cpu());
+    /// assert_eq!(x.t().to_vec::<f32>()?, [1.0, 3.0, 2.0, 4.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the value could not be computed: the device was lost or has no memory, or a twin found a difference.
+    ///
+    /// # Panics
+    /// If the elements are not of type `T`; [`Tensor::cast`] converts. Any float type may be read as `f64`.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.expect_readable_as::<T>("to_vec");
+        self.to_data().map(elements)
+    }
+
+    /// [`Tensor::to_vec`] as a future that never blocks: for executors, and for browsers, where nothing may wait.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::ones([2], &Device::cpu());
+    /// assert_eq!(pollster::block_on(x.to_vec_async::<f32>())?, [1.0, 1.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn to_vec_async<T: Element>(&self) -> impl Future<Output = Result<Vec<T>>> + Send + use<T> {
+        self.expect_readable_as::<T>("to_vec_async");
+        let whole = self.materialised();
+        let read = self.0.device.read(&whole);
+        async { read.await.map(elements) }
+    }
+
+    /// The one element of a tensor as a double; waits until it has been computed.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// assert_eq!(Tensor::new([1.0, 2.0], &Device::cpu()).sum().item()?, 3.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::to_vec`].
+    ///
+    /// # Panics
+    /// If there is not exactly one element.
+    #[track_caller]
+    pub fn item(&self) -> Result<f64> {
+        self.expect_single("item");
+        self.to_data().map(|data| data.at(0))
+    }
+
+    /// [`Tensor::item`] as a future that never blocks.
+    #[track_caller]
+    pub fn item_async(&self) -> impl Future<Output = Result<f64>> + Send + use<> {
+        self.expect_single("item_async");
+        let whole = self.materialised();
+        let read = self.0.device.read(&whole);
+        async { read.await.map(|data| data.at(0)) }
+    }
+
+    #[track_caller]
+    fn expect_single(&self, op: &str) {
+        if self.numel() != 1 {
+            misuse(op, format!("a tensor of shape {:?} has {} elements, not one", self.shape(), self.numel()));
+        }
+    }
+
+    #[track_caller]
+    fn expect_readable_as<T: Element>(&self, op: &str) {
+        let double = std::any::TypeId::of::<T>() == std::any::TypeId::of::<f64>();
+        if !(double && self.dtype().is_float()) && (double || T::DTYPE != self.dtype()) {
+            misuse(op, format!("{} elements of shape {:?} cannot be read as {}; cast them", self.dtype(), self.shape(), std::any::type_name::<T>()));
+        }
+    }
+
+    /// The elements as a value of their own in row-major order.
+    #[track_caller]
+    pub(crate) fn materialised(&self) -> std::sync::Arc<Value> {
+        let operand = self.operand();
+        if operand.layout.is_whole(operand.value.numel()) {
+            return operand.value;
+        }
+        if let Op::Full(x) = operand.value.op {
+            return full(x, operand.layout.shape, self.dtype(), &self.0.device).0.cell.value();
+        }
+        let shape = operand.layout.shape.clone();
+        record_value(Op::Cast, Operands::from_iter([operand]), shape, self.dtype(), &self.0.device)
+    }
+
+    /// This tensor if its elements lie in row-major order, else a copy of which they do. Derivative: 1.
+    #[track_caller]
+    pub fn contiguous(&self) -> Tensor {
+        if self.is_contiguous() { self.clone() } else { self.copy() }
+    }
+
+    /// A copy with storage of its own. Derivative: 1.
+    #[track_caller]
+    pub fn copy(&self) -> Tensor {
+        let cell = crate::tensor::Cell::new(self.materialised());
+        let y = Tensor::from_parts(cell, Layout::contiguous(self.shape()), self.dtype(), self.device(), Default::default(), None);
+        crate::tensor::node::record(y, "CloneBackward0", &[self], &[], |call| vec![Some(call.g.clone())])
+    }
+}
+
+fn elements<T: Element>(data: Data) -> Vec<T> {
+    with_data!(&data, v => v.iter().map(|x| T::from_f64(x.to_f64())).collect())
+}
+
+/// A constant of any shape.
+#[track_caller]
+pub(crate) fn full(x: f64, shape: Dims, dtype: DType, device: &Device) -> Tensor {
+    Tensor::from_value(Value::record(Op::Full(x), Operands::new(), shape, dtype, device, site()))
+}
+
+#[track_caller]
+fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType, options: Options) -> Tensor {
+    let Options { device, dtype } = options;
+    let dtype = dtype.unwrap_or(default);
+    expect_supported(op, dtype, &device);
+    let stream = device.next_stream();
+    let compute = match distribution {
+        Distribution::Uniform | Distribution::Normal if dtype == DType::F64 => DType::F64,
+        Distribution::Uniform | Distribution::Normal => DType::F32,
+        Distribution::Integer { .. } => DType::I32,
+    };
+    let value = record_value(Op::Random(distribution, stream), Operands::new(), sizes(op, shape), compute, &device);
+    Tensor::from_value(value).cast_value(dtype)
+}

@@ -1,0 +1,138 @@
+//! In-place operations: a new value bound to the old storage, seen by every view, with the graph told.
+
+use crate::error::{Error, Kind, Result, misuse};
+use crate::ops::map::Arg;
+use crate::shape::{Dims, broadcast};
+use crate::tensor::mode::{is_grad_enabled, site};
+use crate::tensor::node::record;
+use crate::tensor::{Tensor, View};
+
+macro_rules! in_place {
+    ($($(#[$doc:meta])* $name:ident $method:ident;)*) => { impl Tensor { $(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// If this is a leaf that requires grad, or a view of one, and recording is on.
+        ///
+        /// # Panics
+        /// If the operand does not broadcast to this tensor's shape.
+        #[track_caller]
+        pub fn $name(&self, b: impl Into<Arg>) -> Result<&Tensor> {
+            self.rebind(stringify!($name), |x| x.$method(b))
+        }
+    )* } };
+}
+
+in_place! {
+    /// `x ← x + b`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::zeros([2, 2], &Device::cpu());
+    /// x.select(0, 1).add_(1.0)?;
+    /// assert_eq!(x.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    add_ add;
+    /// `x ← x - b`.
+    sub_ sub;
+    /// `x ← x b`.
+    mul_ mul;
+    /// `x ← x / b`.
+    div_ div;
+}
+
+impl Tensor {
+    /// `x ← 0`.
+    ///
+    /// # Errors
+    /// As [`Tensor::add_`].
+    #[track_caller]
+    pub fn zero_(&self) -> Result<&Tensor> {
+        self.rebind("zero_", |x| record(x.zeros_like(), "ZeroBackward0", &[x], &[], |_| vec![None]))
+    }
+
+    /// `x ← source`, broadcast and converted to this tensor's shape and dtype.
+    ///
+    /// # Errors
+    /// As [`Tensor::add_`].
+    #[track_caller]
+    pub fn copy_(&self, source: &Tensor) -> Result<&Tensor> {
+        self.expect_same_device("copy_", source);
+        self.rebind("copy_", |x| {
+            if broadcast(x.shape(), source.shape()).as_deref() != Some(x.shape()) {
+                misuse("copy_", format!("{:?} does not broadcast to {:?}", source.shape(), x.shape()));
+            }
+            let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
+            let y = source.detach().snapshot().expand(x.shape()).cast(x.dtype());
+            record(y, "CopyBackwards", &[x, source], &[], move |call| {
+                vec![None, call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
+            })
+        })
+    }
+
+    /// Replaces the value by `f` of it, in storage that views share.
+    #[track_caller]
+    fn rebind(&self, op: &str, f: impl FnOnce(&Tensor) -> Tensor) -> Result<&Tensor> {
+        let recording = is_grad_enabled();
+        let base = self.0.view.as_ref().map_or(self, |view| &view.base);
+        if recording && base.is_leaf() && base.requires_grad() {
+            let what = if base.is_same(self) { "" } else { "a view of " };
+            return Err(Error::new(
+                Kind::InPlace,
+                format!("{op}: {what}a leaf that requires grad cannot be changed in place, shape {:?}; use no_grad", self.shape()),
+            ));
+        }
+        if self.0.layout.shape.iter().zip(&self.0.layout.strides).any(|(&n, &s)| n > 1 && s == 0) {
+            misuse(op, format!("an expanded tensor of shape {:?} has several elements in one place; copy it first", self.shape()));
+        }
+        let old = self.snapshot();
+        old.0.meta.lock().grad_fn = if recording { self.gradient_edge() } else { None };
+        let new = f(&old);
+        if new.shape() != self.shape() {
+            misuse(op, format!("the operand's shape does not broadcast to {:?}: the result has {:?}", self.shape(), new.shape()));
+        }
+        let new = new.cast(self.dtype());
+
+        let cell = &self.0.cell;
+        let stored = cell.value();
+        let value = if self.0.layout.is_whole(stored.numel()) {
+            new.materialised()
+        } else if self.numel() == 0 {
+            stored
+        } else {
+            let whole = Tensor::from_value(stored);
+            whole.write_through(self.0.layout.clone(), &new).materialised()
+        };
+        let history = match &self.0.view {
+            // The base gets a new history, which its views take over when they are next asked.
+            Some(View { base, replay }) if recording && (new.requires_grad() || base.requires_grad()) => {
+                let before = base.snapshot();
+                before.0.meta.lock().grad_fn = base.gradient_edge();
+                let edge = before.write(replay.clone(), &new).0.meta.lock().grad_fn.clone();
+                Some((base, edge))
+            }
+            None if recording => Some((self, new.0.meta.lock().grad_fn.clone())),
+            _ => None,
+        };
+        cell.rebind(value, site());
+        if let Some((base, edge)) = history {
+            let mut meta = base.0.meta.lock();
+            meta.grad_fn = edge;
+            meta.history += 1;
+        }
+        Ok(self)
+    }
+
+    /// The same values without a place in the graph; storage is shared, so changes in place are seen on both sides.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::ones([2], &Device::cpu()).requires_grad_(true)?;
+    /// assert!(!x.detach().requires_grad());
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn detach(&self) -> Tensor {
+        self.alias(self.0.layout.clone())
+    }
+}

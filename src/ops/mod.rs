@@ -1,0 +1,18 @@
+//! The verbs that record operations, in reading order.
+//!
+//! A function of numbers is a row in `scalar.rs`; a structural operation is a variant of [`op::Op`] and the function
+//! that records it; a composite is a function over those.
+
+pub mod op;
+pub mod row;
+pub mod scalar;
+
+pub mod arith;
+pub mod composite;
+pub mod create;
+pub mod in_place;
+pub mod index;
+pub mod map;
+pub mod matmul;
+pub mod reduce;
+pub mod view;

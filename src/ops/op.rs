@@ -1,0 +1,134 @@
+//! What can be recorded: the structural operations, as attributes only; inputs sit on the value.
+
+use crate::ops::row::Row;
+use crate::random::Stream;
+use crate::shape::Layout;
+use smallvec::SmallVec;
+
+/// How a value follows from its operands.
+///
+/// An operand is read through a strided layout, so views, broadcasting and transposition are no operations.
+/// The shape and dtype of the result stand on the value. Matches over this enum have no `_ =>` arm: the compiler then
+/// lists what a new operation needs.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Given by the host.
+    Data,
+    /// Every element is this number. Never computed by itself: whoever reads it takes the number.
+    Full(f64),
+    /// Element `i` is `i`.
+    Iota,
+    /// Element `i` is a random number that depends on the stream and `i` alone.
+    Random(Distribution, Stream),
+    /// Pointwise: a row of the table of scalar functions over operands of the result's shape.
+    Map(&'static Row),
+    /// The operand converted to the value's dtype; a copy in row-major order where the dtype is the same.
+    Cast,
+    /// The operand's last `dims` dimensions folded into one element each.
+    Reduce {
+        /// What folds two elements into one.
+        fold: Fold,
+        /// How many trailing dimensions are folded.
+        dims: usize,
+    },
+    /// `y[.., i, j] = Σ_k a[.., i, k] b[.., k, j]`; both operands have all batch dimensions.
+    Matmul,
+    /// `y[i] = x[i with i_dim replaced by index[i]]`; operands `x`, `index`; `y` has the index's shape.
+    Gather {
+        /// The dimension that is indexed.
+        dim: usize,
+    },
+    /// `y = x`, then `y[i with i_dim replaced by index[i]] += source[i]`; operands `x`, `index`, `source`.
+    ScatterAdd {
+        /// The dimension that is indexed.
+        dim: usize,
+    },
+    /// `y = x`, then `y[layout(i)] = source[i]`; operands `x`, `source`. The layout reads no element twice.
+    Write(Layout),
+}
+
+/// What folds the elements of a reduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the field's own")]
+pub enum Fold {
+    Sum,
+    Max,
+    Min,
+}
+
+/// The distribution of a random value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the field's own")]
+pub enum Distribution {
+    /// In `[0, 1)`.
+    Uniform,
+    /// Mean 0, standard deviation 1.
+    Normal,
+    /// `low + bits mod range`.
+    Integer { low: i32, range: u32 },
+}
+
+impl Op {
+    /// The word for this operation in plans, messages and labels.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Data => "data",
+            Op::Full(_) => "full",
+            Op::Iota => "iota",
+            Op::Random(Distribution::Uniform, _) => "uniform",
+            Op::Random(Distribution::Normal, _) => "normal",
+            Op::Random(Distribution::Integer { .. }, _) => "integer",
+            Op::Map(row) => row.name,
+            Op::Cast => "cast",
+            Op::Reduce { fold: Fold::Sum, .. } => "sum",
+            Op::Reduce { fold: Fold::Max, .. } => "amax",
+            Op::Reduce { fold: Fold::Min, .. } => "amin",
+            Op::Matmul => "matmul",
+            Op::Gather { .. } => "gather",
+            Op::ScatterAdd { .. } => "scatter_add",
+            Op::Write(_) => "write",
+        }
+    }
+
+    /// Whether result element `i` depends on element `i` of each operand alone, so that it can join a fused kernel.
+    pub fn is_pointwise(&self) -> bool {
+        match self {
+            Op::Full(_) | Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => true,
+            Op::Data | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => false,
+        }
+    }
+
+    /// The numbers a plan takes anew each time: never part of its key or of a shader's text.
+    ///
+    /// A `Full` number is one word in the type of the value (see [`word`]); a random value is its seed, its stream and
+    /// the bounds of an integer.
+    pub fn parameters(&self, dtype: crate::DType) -> SmallVec<[u32; 6]> {
+        match self {
+            Op::Full(x) => SmallVec::from_slice(&[word(*x, dtype)]),
+            Op::Random(distribution, s) => {
+                let mut words =
+                    SmallVec::from_slice(&[s.seed as u32, (s.seed >> 32) as u32, s.stream as u32, (s.stream >> 32) as u32]);
+                if let Distribution::Integer { low, range } = distribution {
+                    words.extend([*low as u32, *range]);
+                }
+                words
+            }
+            Op::Data | Op::Iota | Op::Map(_) | Op::Cast | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => {
+                SmallVec::new()
+            }
+        }
+    }
+}
+
+/// A number as the 32 bits a kernel reads: f32 bits for floats of any width, the integer itself, 0 or 1 for bool.
+pub fn word(x: f64, dtype: crate::DType) -> u32 {
+    use crate::DType::*;
+    match dtype {
+        Bool => (x != 0.0) as u32,
+        U32 => x as u32,
+        I32 => x as i32 as u32,
+        BF16 => half::bf16::from_f64(x).to_f32().to_bits(),
+        F16 => half::f16::from_f64(x).to_f32().to_bits(),
+        F32 | F64 => (x as f32).to_bits(),
+    }
+}

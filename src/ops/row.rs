@@ -1,0 +1,168 @@
+//! What a scalar function is: its meaning, its WGSL, its derivative and its test, all in one row.
+
+use crate::data::{Data, Stored, View, fill};
+use crate::dtype::DType;
+use crate::tensor::Tensor;
+
+/// A scalar function. The rows themselves are in `scalar.rs`.
+pub struct Row {
+    /// The method's name, and the word for it in plans.
+    pub name: &'static str,
+    /// The name of its gradient function, as PyTorch spells it: `MulBackward0`.
+    pub node: &'static str,
+    /// Which types it takes and gives.
+    pub kind: RowKind,
+    /// Its meaning, in double precision.
+    pub cpu: Meaning,
+    /// The meaning looped over operands of one size; the dtype is the result's.
+    pub eval: fn(&[View], DType) -> Data,
+    /// The WGSL expression: over `x`, or `a` and `b`, or `a`, `b` and `c`.
+    pub wgsl: &'static str,
+    /// The WGSL expression where the operands are integers; empty if it is the same.
+    pub wgsl_int: &'static str,
+    /// One derivative per operand; empty where the function is flat and its result no number.
+    pub grads: &'static [Derivative],
+    /// Where it is tested.
+    pub test: Domain,
+}
+
+/// Which types a row takes and gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// Numbers to numbers of the same type.
+    Arithmetic,
+    /// Numbers to floats: integers are converted first.
+    Float,
+    /// Two numbers to a bool.
+    Compare,
+    /// A float to a bool.
+    Test,
+    /// Bools to a bool.
+    Logic,
+    /// A bool and two numbers to a number.
+    Choice,
+}
+
+/// The meaning of a row as a function of doubles.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Meaning {
+    Unary(fn(f64) -> f64),
+    Binary(fn(f64, f64) -> f64),
+    Ternary(fn(f64, f64, f64) -> f64),
+}
+
+/// The derivative with respect to one operand, written in tensor operations.
+pub struct Derivative {
+    /// What the rule reads: operands by their letter, the result as `y`.
+    pub saves: &'static [&'static str],
+    /// `(g, saved) → gradient of the operand`, where `g` is the gradient of `y`.
+    pub rule: fn(&Tensor, &[Tensor]) -> Tensor,
+}
+
+/// Where a row is tested, and how closely devices must agree there.
+pub struct Domain {
+    /// The interval each operand is drawn from.
+    pub within: &'static [(f64, f64)],
+    /// Special points, tried for every operand.
+    pub at: &'static [f64],
+    /// Largest error of a float result on a GPU, relative to the result: what naga's targets allow, with a margin.
+    pub tolerance: f64,
+}
+
+impl Row {
+    /// The number of operands.
+    pub fn arity(&self) -> usize {
+        match self.cpu {
+            Meaning::Unary(_) => 1,
+            Meaning::Binary(_) => 2,
+            Meaning::Ternary(_) => 3,
+        }
+    }
+
+    /// The names of the operands in `wgsl` and in derivatives.
+    pub fn letters(&self) -> &'static [&'static str] {
+        match self.cpu {
+            Meaning::Unary(_) => &["x"],
+            Meaning::Binary(_) => &["a", "b"],
+            Meaning::Ternary(_) => &["a", "b", "c"],
+        }
+    }
+
+    /// The meaning at one point.
+    pub fn at(&self, x: &[f64]) -> f64 {
+        match self.cpu {
+            Meaning::Unary(f) => f(x[0]),
+            Meaning::Binary(f) => f(x[0], x[1]),
+            Meaning::Ternary(f) => f(x[0], x[1], x[2]),
+        }
+    }
+
+    /// The result's dtype, given the dtype the operands are computed in.
+    pub fn result(&self, operands: DType) -> DType {
+        match self.kind {
+            RowKind::Arithmetic | RowKind::Float | RowKind::Choice => operands,
+            RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,
+        }
+    }
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Loops one meaning over the element types it may meet: floats through `$float`, integers through `$int`.
+macro_rules! loops {
+    ($name:ident, ($($x:ident $i:tt),*)) => {
+        /// Loops a meaning over operands.
+        pub(crate) fn $name(
+            float: impl Fn($(loops!(@f64 $x)),*) -> f64 + Sync,
+            int: impl Fn($(loops!(@i64 $x)),*) -> i64 + Sync,
+            args: &[View],
+            dtype: DType,
+        ) -> Data {
+            fn over<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@T $x T)),*) -> U + Sync) -> Data {
+                $(let $x = args[$i].values::<T>();)*
+                U::wrap(fill(loops!(@first $($x)*).len(), |i| f($($x[i]),*)))
+            }
+            let of = args[0].data.dtype();
+            match (of, dtype) {
+                (DType::F32, DType::F32) => over::<f32, f32>(args, |$($x),*| float($($x as f64),*) as f32),
+                (DType::F32, _) => over::<f32, bool>(args, |$($x),*| float($($x as f64),*) != 0.0),
+                (DType::F64, DType::F64) => over::<f64, f64>(args, float),
+                (DType::F64, _) => over::<f64, bool>(args, |$($x),*| float($($x),*) != 0.0),
+                (DType::I32, DType::I32) => over::<i32, i32>(args, |$($x),*| int($($x as i64),*) as i32),
+                (DType::I32, _) => over::<i32, bool>(args, |$($x),*| int($($x as i64),*) != 0),
+                (DType::U32, DType::U32) => over::<u32, u32>(args, |$($x),*| int($($x as i64),*) as u32),
+                (DType::U32, _) => over::<u32, bool>(args, |$($x),*| int($($x as i64),*) != 0),
+                (DType::Bool, _) => over::<bool, bool>(args, |$($x),*| int($($x as i64),*) != 0),
+                (DType::F16 | DType::BF16, _) => unreachable!("narrow floats are computed in f32"),
+            }
+        }
+    };
+    (@f64 $x:ident) => { f64 };
+    (@i64 $x:ident) => { i64 };
+    (@T $x:ident $T:ident) => { $T };
+    (@first $x:ident $($rest:ident)*) => { $x };
+}
+loops!(eval1, (x 0));
+loops!(eval2, (a 0, b 1));
+loops!(eval3, (a 0, b 1, c 2));
+
+/// Chooses between two operands by a third.
+pub(crate) fn eval_choice(args: &[View], dtype: DType) -> Data {
+    fn over<T: Stored>(args: &[View]) -> Data {
+        let (a, b, c) = (args[0].values::<bool>(), args[1].values::<T>(), args[2].values::<T>());
+        T::wrap(fill(a.len(), |i| if a[i] { b[i] } else { c[i] }))
+    }
+    match dtype {
+        DType::F32 => over::<f32>(args),
+        DType::F64 => over::<f64>(args),
+        DType::I32 => over::<i32>(args),
+        DType::U32 => over::<u32>(args),
+        DType::Bool => over::<bool>(args),
+        DType::F16 | DType::BF16 => unreachable!("narrow floats are computed in f32"),
+    }
+}

@@ -1,0 +1,96 @@
+//! A pending graph with its edges turned round: who reads each value.
+
+use crate::dtype::DType;
+use crate::ops::op::Op;
+use crate::tensor::device::{Arg, Graph, Node, Source};
+use std::collections::HashMap;
+
+pub(super) struct Flow<'a> {
+    pub graph: &'a Graph,
+    /// Whether a node is held or leads to one that is.
+    pub live: Vec<bool>,
+    readers: HashMap<Source, Vec<usize>>,
+}
+
+impl<'a> Flow<'a> {
+    pub fn of(graph: &'a Graph) -> Flow<'a> {
+        let mut live: Vec<bool> = graph.nodes.iter().map(|node| node.held).collect();
+        for (n, node) in graph.nodes.iter().enumerate().rev() {
+            if live[n] {
+                for arg in &node.args {
+                    if let Source::Node(p) = arg.source {
+                        live[p] = true;
+                    }
+                }
+            }
+        }
+        let mut readers: HashMap<Source, Vec<usize>> = HashMap::new();
+        for (n, node) in graph.nodes.iter().enumerate().filter(|(n, _)| live[*n]) {
+            for arg in &node.args {
+                let list = readers.entry(arg.source).or_default();
+                if list.last() != Some(&n) {
+                    list.push(n);
+                }
+            }
+        }
+        Flow { graph, live, readers }
+    }
+
+    pub fn node(&self, n: usize) -> &'a Node {
+        &self.graph.nodes[n]
+    }
+
+    /// The nodes that have to be computed, in order: numbers are left to their readers.
+    pub fn computed(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.graph.nodes.len()).filter(|&n| self.live[n] && !is_number(self.node(n)))
+    }
+
+    /// The operands of a node that lie in memory or are made by other kernels: all but numbers.
+    pub fn reads(&self, n: usize) -> impl Iterator<Item = &'a Arg> + '_ {
+        self.node(n).args.iter().filter(|arg| self.number(arg.source).is_none())
+    }
+
+    /// The nodes that read a value, in order.
+    pub fn readers(&self, source: Source) -> &[usize] {
+        self.readers.get(&source).map_or(&[], Vec::as_slice)
+    }
+
+    /// The node's position, if the value is one number that is never stored.
+    pub fn number(&self, source: Source) -> Option<usize> {
+        match source {
+            Source::Node(n) if is_number(self.node(n)) => Some(n),
+            _ => None,
+        }
+    }
+
+    pub fn dtype(&self, source: Source) -> DType {
+        match source {
+            Source::Node(n) => self.node(n).value.dtype,
+            Source::Input(i) => self.graph.inputs[i].value.dtype,
+        }
+    }
+
+    pub fn numel(&self, source: Source) -> usize {
+        match source {
+            Source::Node(n) => self.node(n).value.numel(),
+            Source::Input(i) => self.graph.inputs[i].value.numel(),
+        }
+    }
+
+    /// Whether the value may be overwritten once its last reader has run.
+    pub fn is_expendable(&self, source: Source) -> bool {
+        match source {
+            Source::Node(n) => !self.node(n).held,
+            Source::Input(i) => self.graph.inputs[i].donated,
+        }
+    }
+
+    /// Whether an operand is read in order and completely: element `i` by element `i`.
+    pub fn is_whole(&self, arg: &Arg) -> bool {
+        arg.layout.is_whole(self.numel(arg.source))
+    }
+}
+
+fn is_number(node: &Node) -> bool {
+    matches!(node.value.op, Op::Full(_))
+}

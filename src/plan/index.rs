@@ -1,0 +1,134 @@
+//! Kernels that read or write at computed places: gather, scatter-add, and writing through a layout.
+
+use super::Param;
+use super::map::cast;
+use super::steps::Item;
+use super::template::{MAP, SCATTER_ADD};
+use super::wgsl::{Text, element, is_narrow, position, stored};
+use crate::dtype::DType;
+use crate::ops::op::Op;
+use crate::shape::Layout;
+use crate::tensor::device::Arg;
+use std::ops::Range;
+
+/// `y[i] = x[i with i_dim replaced by index[i]]`. An index out of range is noted, and reads the nearest element.
+pub(super) fn gather(text: &mut Text, n: usize) -> (String, usize) {
+    let node = text.flow.node(n);
+    let Op::Gather { dim } = node.value.op else { unreachable!("asked for a gather") };
+    let (x, index) = (&node.args[0], &node.args[1]);
+    let size = x.layout.shape.get(dim).copied().unwrap_or(1);
+    let wanted = integer(text, index, "i");
+    let note = note(text, n, size);
+    // The result's coordinates walk the operand in all dimensions but the indexed one.
+    let mut strides = x.layout.strides.clone();
+    let stride = strides.get_mut(dim).map_or(0, std::mem::take);
+    let lines = Layout { shape: node.value.shape.clone(), strides, offset: x.layout.offset };
+    let at = format!("{} + u32(k) * {}u", position(&lines, "i"), stride as i32 as u32);
+    let value = text.load_at(x.source, &at);
+    let y = text.bind(Item::Node(n), element(node.value.dtype), true);
+    let hook = format!(
+        "fn hook_element(i: u32) {{\n  let wanted = {wanted};\n  let k = clamp(wanted, 0, {});\n  if (k != wanted) {{\n    {note}\n  }}\n  {y}[i] = {};\n}}",
+        size - 1,
+        stored(node.value.dtype, &value)
+    );
+    let numel = node.value.numel();
+    text.set_threads(numel);
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), numel.div_ceil(64))
+}
+
+/// `y = x`, then `y[i with i_dim replaced by index[i]] += source[i]` for some `entries` of each line of the index.
+pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (String, usize) {
+    let node = text.flow.node(n);
+    let Op::ScatterAdd { dim } = node.value.op else { unreachable!("asked for a scatter") };
+    let [x, index, source] = &node.args[..] else { unreachable!("a scatter has three operands") };
+    let t = element(node.value.dtype);
+    let size = node.value.shape.get(dim).copied().unwrap_or(1);
+    let wanted = integer(text, index, "p");
+    let note = note(text, n, size);
+    let dtype = node.value.dtype;
+    let start = if entries.start == 0 { stored(dtype, &text.load(x, "i")) } else { format!("{}[i]", text.bind(Item::Node(n), t, true)) };
+    let value = stored(dtype, &text.load(source, "p"));
+    let y = text.bind(Item::Node(n), t, true);
+    // Bools are added as numbers, and whatever is not 0 is true.
+    let sum = if dtype == DType::Bool { "min(x, 1u)" } else { "x" };
+    let (line, target) = line(&node.value.shape, &index.layout.shape, dim);
+    let stride = Layout::contiguous(&index.layout.shape).strides.get(dim).copied().unwrap_or(1);
+    let header = format!(
+        "{}alias T = {t};\nconst N: u32 = {}u;\nconst BEGIN: u32 = {}u;\nconst END: u32 = {}u;\nconst STRIDE: u32 = {stride}u;\n",
+        text.header(),
+        node.value.numel(),
+        entries.start,
+        entries.end
+    );
+    let hooks = [
+        ("hook_start", format!("fn hook_start(i: u32) -> T {{\n  return {start};\n}}")),
+        ("hook_line", format!("fn hook_line(i: u32) -> u32 {{\n{line}}}")),
+        ("hook_target", format!("fn hook_target(i: u32) -> i32 {{\n  return i32({target});\n}}")),
+        (
+            "hook_index",
+            format!("fn hook_index(p: u32) -> i32 {{\n  let k = {wanted};\n  if (k < 0 || k >= {size}) {{\n    {note}\n  }}\n  return k;\n}}"),
+        ),
+        ("hook_source", format!("fn hook_source(p: u32) -> T {{\n  return {value};\n}}")),
+        ("hook_store", format!("fn hook_store(i: u32, x: T) {{\n  {y}[i] = {sum};\n}}")),
+    ];
+    let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
+    (SCATTER_ADD.compose(&header, &hooks), node.value.numel().div_ceil(64))
+}
+
+/// The body that finds the line of the index that belongs to result `i`, and the coordinate of `i` along it.
+fn line(shape: &[usize], index: &[usize], dim: usize) -> (String, String) {
+    let strides = Layout::contiguous(index).strides;
+    let (mut body, mut terms, mut target, mut inner) = (String::new(), Vec::new(), "0u".to_owned(), 1);
+    for d in (0..shape.len()).rev() {
+        let quotient = if inner == 1 { "i".to_owned() } else { format!("i / {inner}u") };
+        let coordinate = if d == 0 { quotient } else { format!("{quotient} % {}u", shape[d]) };
+        if d == dim {
+            target = coordinate;
+        } else {
+            if index[d] < shape[d] {
+                body += &format!("  if ({coordinate} >= {}u) {{\n    return 0xffffffffu;\n  }}\n", index[d]);
+            }
+            terms.push((coordinate, strides[d]));
+        }
+        inner *= shape[d];
+    }
+    body += &format!("  return {};\n", super::wgsl::sum(0, &terms));
+    (body, target)
+}
+
+/// `y[layout(i)] = source[i]`, into a result that holds the base already.
+pub(super) fn write(text: &mut Text, n: usize) -> (String, usize) {
+    let node = text.flow.node(n);
+    let Op::Write(to) = &node.value.op else { unreachable!("asked for a write") };
+    let dtype = node.value.dtype;
+    let value = text.load(&node.args[1], "i");
+    let at = position(to, "i");
+    let lines = if is_narrow(dtype) {
+        // Two threads may write the halves of one word.
+        let y = text.bind(Item::Node(n), "atomic<u32>", true);
+        format!(
+            "  let at = {at};\n  let shift = (at & 1u) * 16u;\n  atomicAnd(&{y}[at >> 1u], ~(0xffffu << shift));\n  \
+             atomicOr(&{y}[at >> 1u], {} << shift);\n",
+            stored(dtype, &value)
+        )
+    } else {
+        let y = text.bind(Item::Node(n), element(dtype), true);
+        format!("  {y}[{at}] = {};\n", stored(dtype, &value))
+    };
+    let hook = format!("fn hook_element(i: u32) {{\n{lines}}}");
+    text.set_threads(to.numel());
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), to.numel().div_ceil(64))
+}
+
+/// An index as an `i32`.
+fn integer(text: &mut Text, index: &Arg, i: &str) -> String {
+    let x = text.load(index, i);
+    cast(&x, text.flow.dtype(index.source), DType::I32)
+}
+
+/// The statement that notes an index out of range. The earliest place in the program has the largest word.
+fn note(text: &mut Text, node: usize, size: usize) -> String {
+    let status = text.bind_status();
+    let word = text.param(Param::Report { node, size });
+    format!("atomicMax(&{status}[0], {word});")
+}

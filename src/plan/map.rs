@@ -1,0 +1,154 @@
+//! Fused pointwise kernels: one thread per element computes every member and stores what is asked for.
+
+use super::steps::Item;
+use super::template::MAP;
+use super::wgsl::{Text, computed, element, is_narrow, stored, widened};
+use super::Param;
+use crate::dtype::DType;
+use crate::ops::op::{Distribution, Op};
+use crate::ops::row::Row;
+use crate::shape::Layout;
+use crate::tensor::device::Source;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
+    let numel = text.flow.node(nodes[0]).value.numel();
+    let mut body = Body { text, lines: String::new(), names: HashMap::new(), loads: HashMap::new() };
+    for &n in nodes {
+        body.compute(n);
+    }
+    let stores: Vec<(Item, DType, String)> = writes
+        .iter()
+        .map(|&item| match item {
+            Item::Node(n) => (item, body.text.flow.node(n).value.dtype, body.names[&n].clone()),
+            Item::Input(_) | Item::Scratch(_) => unreachable!("a map writes nodes"),
+        })
+        .collect();
+    let mut lines = body.lines;
+    let (narrow, wide): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(_, dtype, _)| is_narrow(*dtype));
+    for (item, dtype, x) in wide {
+        let y = text.bind(item, element(dtype), true);
+        let _ = writeln!(lines, "  {y}[i] = {};", stored(dtype, &x));
+    }
+    let (threads, hook) = if narrow.is_empty() {
+        (numel, format!("fn hook_element(i: u32) {{\n{lines}}}"))
+    } else {
+        (numel.div_ceil(2), in_pairs(text, numel, &lines, &narrow))
+    };
+    text.set_threads(threads);
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), threads.div_ceil(64))
+}
+
+/// Two narrow floats share a word, so one thread computes both and stores the word.
+fn in_pairs(text: &mut Text, numel: usize, lines: &str, narrow: &[(Item, DType, String)]) -> String {
+    let n = text.param(Param::Word(numel as u32));
+    let fields: Vec<String> = (0..narrow.len()).map(|k| format!("h{k}: u32")).collect();
+    let halves: Vec<String> = narrow.iter().map(|(_, dtype, x)| stored(*dtype, x)).collect();
+    let mut hook = format!(
+        "struct Halves {{ {} }}\n\nfn element(i: u32) -> Halves {{\n{lines}  return Halves({});\n}}\n\n\
+         fn hook_element(t: u32) {{\n  let low = element(2u * t);\n  var high = Halves();\n  if (2u * t + 1u < {n}) {{\n    high = element(2u * t + 1u);\n  }}\n",
+        fields.join(", "),
+        halves.join(", ")
+    );
+    for (k, (item, ..)) in narrow.iter().enumerate() {
+        let y = text.bind(*item, "u32", true);
+        let _ = writeln!(hook, "  {y}[t] = low.h{k} | (high.h{k} << 16u);");
+    }
+    hook + "}"
+}
+
+struct Body<'t, 'a> {
+    text: &'t mut Text<'a>,
+    lines: String,
+    /// The variable of each member.
+    names: HashMap<usize, String>,
+    /// The variable of each operand that was loaded.
+    loads: HashMap<(Source, Layout), String>,
+}
+
+impl Body<'_, '_> {
+    fn compute(&mut self, n: usize) {
+        let node = self.text.flow.node(n);
+        // Where a write is among the members, this is the copy of its base.
+        let args = if matches!(node.value.op, Op::Write(_)) { &node.args[..1] } else { &node.args[..] };
+        let operands: Vec<(String, DType)> = args.iter().map(|arg| (self.operand(arg), self.text.flow.dtype(arg.source))).collect();
+        let dtype = node.value.dtype;
+        let value = match &node.value.op {
+            Op::Iota => format!("{}(i)", computed(dtype)),
+            Op::Random(distribution, _) => self.random(n, *distribution, dtype),
+            Op::Map(row) => self.call(row, &operands),
+            Op::Cast => cast(&operands[0].0, operands[0].1, dtype),
+            Op::Write(_) => operands[0].0.clone(),
+            Op::Data | Op::Full(_) | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } => {
+                unreachable!("{} is not pointwise", node.value.op.name())
+            }
+        };
+        let name = format!("v{}", self.names.len());
+        // Fused or not, a narrow float has the precision of its type.
+        let value = if is_narrow(dtype) { widened(dtype, &stored(dtype, &value)) } else { value };
+        let _ = writeln!(self.lines, "  let {name} = {value};");
+        self.names.insert(n, name);
+    }
+
+    fn operand(&mut self, arg: &crate::tensor::device::Arg) -> String {
+        if self.text.flow.number(arg.source).is_some() {
+            return self.text.load_at(arg.source, "0u");
+        }
+        if let Source::Node(p) = arg.source
+            && let Some(name) = self.names.get(&p)
+        {
+            return name.clone();
+        }
+        let key = (arg.source, arg.layout.merged());
+        if let Some(name) = self.loads.get(&key) {
+            return name.clone();
+        }
+        let name = format!("l{}", self.loads.len());
+        let x = self.text.load(arg, "i");
+        let _ = writeln!(self.lines, "  let {name} = {x};");
+        self.loads.insert(key, name.clone());
+        name
+    }
+
+    /// A call of the row's function, which is written once per operand type.
+    fn call(&mut self, row: &Row, operands: &[(String, DType)]) -> String {
+        let of = operands.last().map_or(DType::F32, |(_, dtype)| *dtype);
+        let t = computed(of);
+        let name = format!("op_{}_{t}", row.name);
+        self.text.function(name.clone(), || {
+            let letters = row.letters().iter().zip(operands).map(|(letter, (_, dtype))| format!("{letter}: {}", computed(*dtype)));
+            let expression = if of.is_float() || row.wgsl_int.is_empty() { row.wgsl } else { row.wgsl_int };
+            format!("fn {name}({}) -> {} {{\n  return {expression};\n}}", letters.collect::<Vec<_>>().join(", "), computed(row.result(of)))
+        });
+        let operands: Vec<&str> = operands.iter().map(|(x, _)| x.as_str()).collect();
+        format!("{name}({})", operands.join(", "))
+    }
+
+    fn random(&mut self, n: usize, distribution: Distribution, dtype: DType) -> String {
+        let mut word = |word| self.text.param(Param::Of { node: n, word });
+        let stream = format!("vec2<u32>({}, {}), vec2<u32>({}, {})", word(0), word(1), word(2), word(3));
+        match distribution {
+            Distribution::Uniform => format!("random_uniform_(i, {stream})"),
+            Distribution::Normal => format!("random_normal_(i, {stream})"),
+            Distribution::Integer { .. } => {
+                let integer = format!("bitcast<i32>({} + random_bits_(i, {stream}) % {})", word(4), word(5));
+                cast(&integer, DType::I32, dtype)
+            }
+        }
+    }
+}
+
+/// A value converted as the CPU does it: floats truncate and saturate, integers saturate, whatever is not 0 is true.
+pub(super) fn cast(x: &str, from: DType, to: DType) -> String {
+    match (computed(from), computed(to)) {
+        (a, b) if a == b => x.to_owned(),
+        ("f32", "bool") => format!("ne_({x}, 0.0)"),
+        (_, "bool") => format!("({x} != 0)"),
+        ("f32", "i32") => format!("f32_to_i32_({x})"),
+        ("f32", "u32") => format!("f32_to_u32_({x})"),
+        ("i32", "u32") => format!("u32(max({x}, 0))"),
+        ("u32", "i32") => format!("i32(min({x}, 2147483647u))"),
+        (_, b) => format!("{b}({x})"),
+    }
+}

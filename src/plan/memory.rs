@@ -1,0 +1,123 @@
+//! Which buffer each value lies in: values that never live at the same time share one.
+
+use super::Place;
+use super::flow::Flow;
+use super::steps::{Item, Schedule, Step, bytes_of as bytes};
+use std::collections::HashMap;
+
+/// A buffer that exists while the plan runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its size, as [`size_class`] rounds it.
+    pub bytes: usize,
+    /// The input whose buffer it is, if that may be overwritten.
+    pub input: Option<usize>,
+    /// The first kernel that uses it, and the last one.
+    pub used: (usize, usize),
+}
+
+pub use super::steps::bytes_of;
+
+/// The size of the buffer that holds `bytes`: at most a quarter more, so that buffers fit many values.
+pub fn size_class(bytes: usize) -> usize {
+    let step = (bytes.next_power_of_two() / 8).max(256);
+    bytes.next_multiple_of(step)
+}
+
+pub(super) struct Memory {
+    pub slots: Vec<Slot>,
+    places: HashMap<Item, Place>,
+}
+
+impl Memory {
+    pub fn place(&self, item: Item) -> Place {
+        self.places[&item]
+    }
+
+    pub fn slot(&self, node: usize) -> usize {
+        match self.place(Item::Node(node)) {
+            Place::Slot(slot) => slot,
+            Place::Input(_) | Place::Status => unreachable!("a result lies in a slot"),
+        }
+    }
+
+    pub fn held(&self, flow: &Flow) -> Vec<(usize, usize)> {
+        flow.computed().filter(|&n| flow.node(n).held).map(|n| (n, self.slot(n))).collect()
+    }
+}
+
+pub(super) fn assign(flow: &Flow, schedule: &Schedule) -> Memory {
+    let mut memory = Memory { slots: Vec::new(), places: HashMap::new() };
+    for (i, input) in flow.graph.inputs.iter().enumerate() {
+        let place = if input.donated {
+            let bytes = size_class(bytes(input.value.dtype, input.value.numel()));
+            memory.slots.push(Slot { bytes, input: Some(i), used: (usize::MAX, 0) });
+            Place::Slot(memory.slots.len() - 1)
+        } else {
+            Place::Input(i)
+        };
+        memory.places.insert(Item::Input(i), place);
+    }
+    let last = last_uses(flow, schedule);
+    let mut free: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (at, step) in schedule.steps.iter().enumerate() {
+        for &(item, from) in &step.over {
+            let place = memory.places[&from];
+            memory.places.insert(item, place);
+        }
+        for &item in &step.writes {
+            if memory.places.contains_key(&item) {
+                continue;
+            }
+            let size = size_class(size(flow, schedule, item));
+            let slot = free.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
+                memory.slots.push(Slot { bytes: size, input: None, used: (usize::MAX, 0) });
+                memory.slots.len() - 1
+            });
+            memory.places.insert(item, Place::Slot(slot));
+        }
+        for item in items(step) {
+            let Place::Slot(slot) = memory.places[&item] else { continue };
+            let used = &mut memory.slots[slot].used;
+            *used = (used.0.min(at), at);
+        }
+        let mut ended: Vec<usize> = items(step)
+            .filter(|item| last.get(item) == Some(&at) && !step.over.iter().any(|(_, from)| from == item))
+            .filter_map(|item| match memory.places[&item] {
+                Place::Slot(slot) => Some(slot),
+                Place::Input(_) | Place::Status => None,
+            })
+            .collect();
+        ended.sort_unstable();
+        ended.dedup();
+        for slot in ended {
+            free.entry(memory.slots[slot].bytes).or_default().push(slot);
+        }
+    }
+    memory
+}
+
+fn items(step: &Step) -> impl Iterator<Item = Item> + '_ {
+    step.reads.iter().chain(&step.writes).copied()
+}
+
+fn size(flow: &Flow, schedule: &Schedule, item: Item) -> usize {
+    match item {
+        Item::Input(i) => bytes(flow.graph.inputs[i].value.dtype, flow.graph.inputs[i].value.numel()),
+        Item::Node(n) => bytes(flow.node(n).value.dtype, flow.node(n).value.numel()),
+        Item::Scratch(k) => 4 * schedule.scratch[k],
+    }
+}
+
+/// The last step that uses each value; nothing for those that outlive the plan.
+fn last_uses(flow: &Flow, schedule: &Schedule) -> HashMap<Item, usize> {
+    let mut last = HashMap::new();
+    for (at, step) in schedule.steps.iter().enumerate() {
+        last.extend(items(step).map(|item| (item, at)));
+    }
+    last.retain(|item, _| match *item {
+        Item::Node(n) => !flow.node(n).held,
+        Item::Input(_) | Item::Scratch(_) => true,
+    });
+    last
+}

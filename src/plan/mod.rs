@@ -1,0 +1,130 @@
+//! Plans: what a pending graph becomes before a device plays it. Pure data, which prints in words; no device is needed.
+//!
+//! [`plan`] decides which values share a kernel (`fuse`), cuts the rest into steps (`steps`), gives every stored value a
+//! buffer (`memory`) and writes each kernel's WGSL (`wgsl` and the files named after their kernels). [`key()`] tells
+//! whether a plan made earlier fits.
+
+mod contract;
+mod flow;
+mod fuse;
+mod index;
+mod key;
+mod map;
+mod memory;
+mod print;
+mod reduce;
+mod steps;
+pub mod template;
+mod wgsl;
+
+pub use key::{Key, key};
+pub use memory::{Slot, bytes_of, size_class};
+
+use crate::tensor::device::Graph;
+use std::sync::Arc;
+
+/// What a plan may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether values may share a kernel.
+    pub fuse: bool,
+    /// Storage buffers that one kernel may bind.
+    pub max_storage_buffers: usize,
+}
+
+impl Default for Options {
+    /// What every WebGPU device can do.
+    fn default() -> Options {
+        Options { fuse: true, max_storage_buffers: 8 }
+    }
+}
+
+/// Kernels in the order in which they run, and the buffers they share.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What runs.
+    pub kernels: Vec<Kernel>,
+    /// Buffers that exist while the plan runs, and longer where they hold what someone asked for.
+    pub slots: Vec<Slot>,
+    /// Nodes that someone outside holds, and the slot each ends in.
+    pub held: Vec<(usize, usize)>,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it computes, as in `mul>add>relu`.
+    pub label: String,
+    /// Its program; entry point `main`, everything in bind group 0, parameters at binding 0.
+    pub wgsl: Arc<str>,
+    /// What is bound from binding 1 on.
+    pub bindings: Vec<Binding>,
+    /// The words of the parameters.
+    pub params: Vec<Param>,
+    /// How many workgroups there are.
+    pub workgroups: usize,
+    /// The nodes that it computes, or helps to compute.
+    pub nodes: Vec<usize>,
+    /// The nodes whose values are complete and stored after it.
+    pub outputs: Vec<Output>,
+}
+
+/// A value that a kernel leaves in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The node.
+    pub node: usize,
+    /// Where it lies.
+    pub slot: usize,
+}
+
+/// A buffer as a kernel sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Which buffer.
+    pub place: Place,
+    /// Whether the kernel writes it.
+    pub write: bool,
+}
+
+/// Which buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// That of an input of the graph, which is only read.
+    Input(usize),
+    /// One of the plan's own.
+    Slot(usize),
+    /// The device's, in which a kernel notes an index that is out of range.
+    Status,
+}
+
+/// Where a 32-bit word of a kernel's parameters comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Param {
+    /// It is part of the plan.
+    Word(u32),
+    /// A word of the [parameters](crate::ops::op::Op::parameters) of a node.
+    Of {
+        /// The node.
+        node: usize,
+        /// Which of its words.
+        word: usize,
+    },
+    /// What the device wants to be noted when an index of this node is out of range.
+    Report {
+        /// The node.
+        node: usize,
+        /// The size of the dimension that is indexed.
+        size: usize,
+    },
+}
+
+/// Plans a graph.
+pub fn plan(graph: &Graph, options: &Options) -> Plan {
+    let flow = flow::Flow::of(graph);
+    let groups = fuse::fuse(&flow, options);
+    let schedule = steps::steps(&flow, groups);
+    let memory = memory::assign(&flow, &schedule);
+    let kernels = schedule.steps.iter().map(|step| wgsl::kernel(&flow, &memory, step)).collect();
+    Plan { kernels, held: memory.held(&flow), slots: memory.slots }
+}

@@ -1,0 +1,62 @@
+//! Plans in words.
+
+use super::{Binding, Kernel, Place, Plan, Slot};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes: usize = self.slots.iter().map(|slot| slot.bytes).sum();
+        let (kernels, buffers) = (counted(self.kernels.len(), "kernel"), counted(self.slots.len(), "buffer"));
+        writeln!(f, "{kernels}, {buffers}, {bytes} bytes")?;
+        for (at, kernel) in self.kernels.iter().enumerate() {
+            writeln!(f, "{at:4}: {kernel}")?;
+        }
+        for (at, slot) in self.slots.iter().enumerate() {
+            let held: Vec<String> = self.held.iter().filter(|(_, s)| *s == at).map(|(node, _)| format!("%{node}")).collect();
+            let kept = if held.is_empty() { String::new() } else { format!(", kept as {}", held.join(" ")) };
+            writeln!(f, "{:>5} {slot}{kept}", format!("s{at}:"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |written: bool| -> String {
+            let places: Vec<String> = self.bindings.iter().filter(|b| b.write == written).map(|b| b.place.to_string()).collect();
+            places.join(" ")
+        };
+        let (reads, writes) = (list(false), list(true));
+        let arrow = if reads.is_empty() { "->" } else { " ->" };
+        write!(f, "{:<24} {reads}{arrow} {writes}, {}", self.label, counted(self.workgroups, "group"))?;
+        let outputs: Vec<String> = self.outputs.iter().map(|output| format!("%{}", output.node)).collect();
+        if outputs.is_empty() { Ok(()) } else { write!(f, ", gives {}", outputs.join(" ")) }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, used {}..={}", self.bytes, self.used.0, self.used.1)?;
+        self.input.map_or(Ok(()), |input| write!(f, ", taken over from x{input}"))
+    }
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.place, if self.write { " (written)" } else { "" })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Input(i) => write!(f, "x{i}"),
+            Place::Slot(s) => write!(f, "s{s}"),
+            Place::Status => f.write_str("status"),
+        }
+    }
+}
+
+fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,200 @@
+//! The dispatches that each group of nodes needs, what they read and write, and which results take over the buffer of an
+//! operand that nobody reads any more.
+
+use super::flow::Flow;
+use super::reduce::Reduction;
+use crate::dtype::DType;
+use crate::ops::op::Op;
+use crate::shape::Layout;
+use crate::tensor::device::{Arg, Source};
+use std::ops::Range;
+
+pub(super) struct Schedule {
+    pub steps: Vec<Step>,
+    /// Numbers of elements of values that are neither inputs nor nodes.
+    pub scratch: Vec<usize>,
+}
+
+/// One dispatch before its buffers are known.
+pub(super) struct Step {
+    pub work: Work,
+    pub nodes: Vec<usize>,
+    pub reads: Vec<Item>,
+    pub writes: Vec<Item>,
+    /// Pairs of a result and the operand whose buffer it takes over.
+    pub over: Vec<(Item, Item)>,
+    /// The nodes that are complete after this step, and stored.
+    pub outputs: Vec<usize>,
+}
+
+pub(super) enum Work {
+    /// Pointwise nodes, or the copy of its base that a write begins with.
+    Map,
+    Reduce(Reduction),
+    /// The columns of the left operand that are added up.
+    Matmul(Range<usize>),
+    Gather,
+    /// The entries of each line that are added.
+    ScatterAdd(Range<usize>),
+    Write,
+}
+
+/// Something that lies in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    Input(usize),
+    Node(usize),
+    Scratch(usize),
+}
+
+impl From<Source> for Item {
+    fn from(source: Source) -> Item {
+        match source {
+            Source::Node(n) => Item::Node(n),
+            Source::Input(i) => Item::Input(i),
+        }
+    }
+}
+
+pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>) -> Schedule {
+    let mut place = vec![0; flow.graph.nodes.len()];
+    for (at, group) in groups.iter().enumerate() {
+        for &n in group {
+            place[n] = at;
+        }
+    }
+    let mut writer = Writer { flow, place, schedule: Schedule { steps: Vec::new(), scratch: Vec::new() } };
+    for group in groups {
+        writer.group(group);
+    }
+    writer.schedule
+}
+
+/// llvmpipe leaves every loop after 65,535 iterations of one invocation, so longer sums take several dispatches.
+const MAX_LOOP: usize = 32768;
+
+struct Writer<'a> {
+    flow: &'a Flow<'a>,
+    /// The group of each node.
+    place: Vec<usize>,
+    schedule: Schedule,
+}
+
+impl Writer<'_> {
+    fn group(&mut self, nodes: Vec<usize>) {
+        let flow = self.flow;
+        let n = nodes[0];
+        let node = flow.node(n);
+        match &node.value.op {
+            Op::Data | Op::Full(_) => unreachable!("nothing computes {}", node.value.op.name()),
+            Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => self.map(nodes),
+            Op::Reduce { .. } => self.reduce(n),
+            Op::Matmul => {
+                let k = node.args[0].layout.shape.last().copied().unwrap_or(1);
+                self.in_parts(n, k, &node.args, Work::Matmul);
+            }
+            Op::Gather { .. } => self.push(Work::Gather, n, &node.args, Item::Node(n), true),
+            Op::ScatterAdd { dim } => {
+                let over = self.takes_over(n, &node.args[0]);
+                let first = self.schedule.steps.len();
+                let entries = node.args[1].layout.shape.get(*dim).copied().unwrap_or(1);
+                // Later parts start from the result, not from the base.
+                self.in_parts(n, entries, &node.args[1..], Work::ScatterAdd);
+                self.schedule.steps[first].over.extend(over);
+            }
+            Op::Write(to) => self.write(n, to),
+        }
+    }
+
+    fn push(&mut self, work: Work, n: usize, args: &[Arg], to: Item, complete: bool) {
+        let reads = args.iter().filter(|arg| self.flow.number(arg.source).is_none()).map(|arg| arg.source.into()).collect();
+        let outputs = if complete { vec![n] } else { Vec::new() };
+        self.schedule.steps.push(Step { work, nodes: vec![n], reads, writes: vec![to], over: Vec::new(), outputs });
+    }
+
+    /// Whether nobody needs a value after the group of `n`.
+    fn dies(&self, source: Source, n: usize) -> bool {
+        self.flow.is_expendable(source) && self.flow.readers(source).iter().all(|&r| self.place[r] <= self.place[n])
+    }
+
+    /// The buffer of the first operand for the result, if no other operand reads it too.
+    fn takes_over(&self, n: usize, base: &Arg) -> Option<(Item, Item)> {
+        let node = self.flow.node(n);
+        let free = self.flow.number(base.source).is_none()
+            && self.flow.is_whole(base)
+            && self.dies(base.source, n)
+            && node.args.iter().filter(|arg| arg.source == base.source).count() == 1;
+        free.then_some((Item::Node(n), base.source.into()))
+    }
+
+    fn map(&mut self, nodes: Vec<usize>) {
+        let flow = self.flow;
+        let at = self.place[nodes[0]];
+        let is_outside = |source: Source| !matches!(source, Source::Node(p) if self.place[p] == at);
+        let mut sources: Vec<(Source, bool)> = Vec::new();
+        for arg in nodes.iter().flat_map(|&n| flow.reads(n)).filter(|arg| is_outside(arg.source)) {
+            match sources.iter_mut().find(|(source, _)| *source == arg.source) {
+                Some((_, all)) => *all &= flow.is_whole(arg),
+                None => sources.push((arg.source, flow.is_whole(arg))),
+            }
+        }
+        let outputs: Vec<usize> =
+            nodes.iter().copied().filter(|&n| flow.node(n).held || flow.readers(Source::Node(n)).iter().any(|&r| self.place[r] != at)).collect();
+        let mut dying: Vec<Source> =
+            sources.iter().filter(|(source, whole)| *whole && self.dies(*source, nodes[0])).map(|(source, _)| *source).collect();
+        let mut over = Vec::new();
+        for &n in &outputs {
+            if let Some(i) = dying.iter().position(|&source| flow.dtype(source) == flow.node(n).value.dtype) {
+                over.push((Item::Node(n), dying.remove(i).into()));
+            }
+        }
+        let reads = sources.into_iter().map(|(source, _)| source.into()).collect();
+        let writes = outputs.iter().map(|&n| Item::Node(n)).collect();
+        self.schedule.steps.push(Step { work: Work::Map, nodes, reads, writes, over, outputs });
+    }
+
+    fn reduce(&mut self, n: usize) {
+        let node = self.flow.node(n);
+        let layout = &node.args[0].layout;
+        let rows = node.value.numel();
+        let (first, second) = Reduction::of(layout, rows, layout.numel() / rows);
+        let Some(second) = second else {
+            return self.push(Work::Reduce(first), n, &node.args, Item::Node(n), true);
+        };
+        let partial = Item::Scratch(self.schedule.scratch.len());
+        self.schedule.scratch.push(first.rows);
+        self.push(Work::Reduce(first), n, &node.args, partial, false);
+        self.push(Work::Reduce(second), n, &[], Item::Node(n), true);
+        self.schedule.steps.last_mut().expect("just pushed").reads.push(partial);
+    }
+
+    /// Steps that each add a part of a sum to the result; all but the first read `again` alone.
+    fn in_parts(&mut self, n: usize, len: usize, again: &[Arg], work: impl Fn(Range<usize>) -> Work) {
+        for begin in (0..len.max(1)).step_by(MAX_LOOP) {
+            let end = (begin + MAX_LOOP).min(len);
+            let args = if begin == 0 { &self.flow.node(n).args } else { again };
+            self.push(work(begin..end), n, args, Item::Node(n), end == len);
+        }
+    }
+
+    fn write(&mut self, n: usize, to: &Layout) {
+        let node = self.flow.node(n);
+        let over = self.takes_over(n, &node.args[0]);
+        if over.is_none() && to.numel() < node.value.numel() {
+            self.push(Work::Map, n, &node.args[..1], Item::Node(n), false);
+        }
+        self.push(Work::Write, n, &node.args[1..], Item::Node(n), true);
+        // The base is listed as read: its buffer must live until it is taken over.
+        let step = self.schedule.steps.last_mut().expect("just pushed");
+        step.reads.extend(over.iter().map(|(_, base)| *base));
+        step.over.extend(over);
+    }
+}
+
+/// Bytes that elements take in device memory: one word each, or two narrow floats a word.
+pub fn bytes_of(dtype: DType, numel: usize) -> usize {
+    match dtype {
+        DType::F16 | DType::BF16 => numel.div_ceil(2) * 4,
+        _ => numel * 4,
+    }
+}

@@ -1,0 +1,220 @@
+//! The text of one kernel: what it binds, which numbers it takes, and how operands are read through strided layouts.
+
+use super::flow::Flow;
+use super::memory::Memory;
+use super::steps::{Item, Step, Work};
+use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce};
+use crate::dtype::DType;
+use crate::shape::Layout;
+use crate::tensor::device::{Arg, Source};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
+    let mut text = Text { flow, memory, bindings: Vec::new(), params: vec![Param::Word(0)], functions: BTreeMap::new() };
+    let n = step.nodes[0];
+    let (wgsl, workgroups) = match &step.work {
+        Work::Map => map::map(&mut text, &step.nodes, &step.writes),
+        Work::Reduce(reduction) => {
+            let from = step.reads.iter().find(|item| matches!(item, Item::Scratch(_)));
+            reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0])
+        }
+        Work::Matmul(columns) => contract::matmul(&mut text, n, columns.clone()),
+        Work::Gather => index::gather(&mut text, n),
+        Work::ScatterAdd(entries) => index::scatter_add(&mut text, n, entries.clone()),
+        Work::Write => index::write(&mut text, n),
+    };
+    let bindings = text.bindings.iter().map(|bound| Binding { place: bound.place, write: bound.write }).collect();
+    let outputs = step.outputs.iter().map(|&node| Output { node, slot: memory.slot(node) }).collect();
+    let label = label(flow, step);
+    Kernel { label, wgsl: wgsl.into(), bindings, params: text.params, workgroups, nodes: step.nodes.clone(), outputs }
+}
+
+/// The names of the nodes; of a long chain, its ends.
+fn label(flow: &Flow, step: &Step) -> String {
+    let names: Vec<&str> = step.nodes.iter().map(|&n| flow.node(n).value.op.name()).collect();
+    match (&step.work, names.len()) {
+        (Work::Map, 1) if names[0] == "write" => "copy".to_owned(),
+        (_, ..=12) => names.join(">"),
+        (_, len) => format!("{}>…{}…>{}", names[..6].join(">"), len - 12, names[len - 6..].join(">")),
+    }
+}
+
+pub(super) struct Text<'a> {
+    pub flow: &'a Flow<'a>,
+    memory: &'a Memory,
+    bindings: Vec<Bound>,
+    params: Vec<Param>,
+    functions: BTreeMap<String, String>,
+}
+
+struct Bound {
+    place: Place,
+    element: &'static str,
+    write: bool,
+}
+
+impl Text<'_> {
+    /// The name of a buffer. One buffer has one name, also where a result takes it over from an operand.
+    pub fn bind(&mut self, item: Item, element: &'static str, write: bool) -> String {
+        self.bind_place(self.memory.place(item), element, write)
+    }
+
+    /// The name of the buffer in which an index out of range is noted.
+    pub fn bind_status(&mut self) -> String {
+        self.bind_place(Place::Status, "atomic<u32>", true)
+    }
+
+    fn bind_place(&mut self, place: Place, element: &'static str, write: bool) -> String {
+        let at = self.bindings.iter().position(|bound| bound.place == place).unwrap_or_else(|| {
+            self.bindings.push(Bound { place, element, write });
+            self.bindings.len() - 1
+        });
+        self.bindings[at].write |= write;
+        format!("b{at}")
+    }
+
+    /// The expression for one word of the parameters.
+    pub fn param(&mut self, param: Param) -> String {
+        let at = self.params.iter().skip(1).position(|&p| p == param).map_or(self.params.len(), |at| at + 1);
+        if at == self.params.len() {
+            self.params.push(param);
+        }
+        format!("params[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])
+    }
+
+    /// Sets the first word: how many threads a map has.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.params[0] = Param::Word(threads as u32);
+    }
+
+    /// A function that the kernel needs besides the template's and the prelude's.
+    pub fn function(&mut self, name: String, text: impl FnOnce() -> String) {
+        self.functions.entry(name).or_insert_with(text);
+    }
+
+    /// The value of an operand at row-major position `i` of its layout, in the type it is computed in.
+    pub fn load(&mut self, arg: &Arg, i: &str) -> String {
+        self.load_at(arg.source, &position(&arg.layout, i))
+    }
+
+    /// The value of element `at` of a buffer, in the type it is computed in.
+    pub fn load_at(&mut self, source: Source, at: &str) -> String {
+        let dtype = self.flow.dtype(source);
+        if let Some(node) = self.flow.number(source) {
+            let word = self.param(Param::Of { node, word: 0 });
+            return match dtype.compute() {
+                DType::Bool => format!("({word} != 0u)"),
+                DType::U32 => word,
+                DType::I32 => format!("bitcast<i32>({word})"),
+                _ => format!("bitcast<f32>({word})"),
+            };
+        }
+        let b = self.bind(source.into(), element(dtype), false);
+        match dtype {
+            DType::Bool => format!("({b}[{at}] != 0u)"),
+            DType::U32 | DType::I32 | DType::F32 => format!("{b}[{at}]"),
+            DType::F16 | DType::BF16 => {
+                let half = format!("half_{b}");
+                self.function(half.clone(), || format!("fn {half}(i: u32) -> u32 {{\n  return ({b}[i >> 1u] >> ((i & 1u) * 16u)) & 0xffffu;\n}}"));
+                widened(dtype, &format!("{half}({at})"))
+            }
+            DType::F64 => unreachable!("no GPU tensor is f64"),
+        }
+    }
+
+    /// The declarations that replace a template's own.
+    pub fn header(&self) -> String {
+        let mut header = format!("@group(0) @binding(0) var<uniform> params: array<vec4<u32>, {}>;\n", self.params.len().div_ceil(4));
+        for (at, bound) in self.bindings.iter().enumerate() {
+            let access = if bound.write { "read_write" } else { "read" };
+            let _ = writeln!(header, "@group(0) @binding({}) var<storage, {access}> b{at}: array<{}>;", at + 1, bound.element);
+        }
+        for function in self.functions.values() {
+            let _ = write!(header, "\n{function}\n");
+        }
+        header
+    }
+}
+
+/// The type of an array element in a buffer.
+pub(super) fn element(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool | DType::U32 | DType::F16 | DType::BF16 => "u32",
+        DType::I32 => "i32",
+        DType::F32 => "f32",
+        DType::F64 => unreachable!("no GPU tensor is f64"),
+    }
+}
+
+/// The type that values are computed in.
+pub(super) fn computed(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "bool",
+        DType::U32 => "u32",
+        DType::I32 => "i32",
+        DType::F16 | DType::BF16 | DType::F32 => "f32",
+        DType::F64 => unreachable!("no GPU tensor is f64"),
+    }
+}
+
+/// A computed value as an element of a buffer; a narrow float as the lower half of a word.
+pub(super) fn stored(dtype: DType, x: &str) -> String {
+    match dtype {
+        DType::Bool => format!("u32({x})"),
+        DType::F16 => format!("f32_to_f16_({x})"),
+        DType::BF16 => format!("f32_to_bf16_({x})"),
+        DType::U32 | DType::I32 | DType::F32 => x.to_owned(),
+        DType::F64 => unreachable!("no GPU tensor is f64"),
+    }
+}
+
+/// Half a word as the number it stands for.
+pub(super) fn widened(dtype: DType, half: &str) -> String {
+    match dtype {
+        DType::F16 => format!("f16_to_f32_({half})"),
+        DType::BF16 => format!("bf16_to_f32_({half})"),
+        _ => unreachable!("{dtype} is not narrow"),
+    }
+}
+
+pub(super) fn is_narrow(dtype: DType) -> bool {
+    dtype.compute() != dtype
+}
+
+/// Where row-major element `i` of a layout lies, as an expression of the variable `i`.
+pub(super) fn position(layout: &Layout, i: &str) -> String {
+    let layout = layout.merged();
+    let mut terms = Vec::new();
+    let mut inner = 1;
+    for d in (0..layout.shape.len()).rev() {
+        let (n, stride) = (layout.shape[d], layout.strides[d]);
+        let quotient = if inner == 1 { i.to_owned() } else { format!("{i} / {inner}u") };
+        let coordinate = if d == 0 { quotient } else { format!("{quotient} % {n}u") };
+        terms.push((coordinate, stride));
+        inner *= n;
+    }
+    terms.reverse();
+    sum(layout.offset, &terms)
+}
+
+/// `offset + Σ coordinate · stride`. Unsigned arithmetic wraps, so that negative steps need no other type.
+pub(super) fn sum(offset: usize, terms: &[(String, isize)]) -> String {
+    let mut text = if offset == 0 { String::new() } else { format!("{offset}u") };
+    for (coordinate, stride) in terms.iter().filter(|(_, stride)| *stride != 0) {
+        let sign = if *stride < 0 { "-" } else { "+" };
+        let is_plain = coordinate.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let factor = match stride.unsigned_abs() {
+            1 if is_plain => coordinate.clone(),
+            1 => format!("({coordinate})"),
+            size if is_plain => format!("{coordinate} * {size}u"),
+            size => format!("({coordinate}) * {size}u"),
+        };
+        match (text.is_empty(), sign) {
+            (true, "+") => text = factor,
+            (true, _) => text = format!("0u - {factor}"),
+            (false, _) => text = format!("{text} {sign} {factor}"),
+        }
+    }
+    if text.is_empty() { "0u".to_owned() } else { text }
+}

@@ -1,0 +1,297 @@
+//! Shapes, axes, broadcasting, and strided layouts: which element of a buffer an index means.
+
+use crate::error::misuse;
+use smallvec::SmallVec;
+
+/// Sizes of dimensions.
+pub type Dims = SmallVec<[usize; 6]>;
+/// Steps between neighbours, in elements. Negative for a flipped dimension, 0 for an expanded one.
+pub type Strides = SmallVec<[isize; 6]>;
+
+/// The number of elements of a shape; 1 for the 0-d shape.
+pub fn numel(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// A list of integers given as `2`, `[0, 1]`, `&[…]`, `()` or a `Vec`: sizes or dimensions, where negative ones count
+/// from the end.
+pub trait Ints {
+    /// The list itself.
+    fn ints(self) -> SmallVec<[isize; 6]>;
+}
+
+macro_rules! ints {
+    ($($t:ty)*) => { $(
+        impl Ints for $t { fn ints(self) -> SmallVec<[isize; 6]> { SmallVec::from_slice(&[self as isize]) } }
+        impl<const N: usize> Ints for [$t; N] { fn ints(self) -> SmallVec<[isize; 6]> { self.iter().map(|&x| x as isize).collect() } }
+        impl<const N: usize> Ints for &[$t; N] { fn ints(self) -> SmallVec<[isize; 6]> { self.iter().map(|&x| x as isize).collect() } }
+        impl Ints for &[$t] { fn ints(self) -> SmallVec<[isize; 6]> { self.iter().map(|&x| x as isize).collect() } }
+        impl Ints for Vec<$t> { fn ints(self) -> SmallVec<[isize; 6]> { self.iter().map(|&x| x as isize).collect() } }
+        impl Ints for &Vec<$t> { fn ints(self) -> SmallVec<[isize; 6]> { self.iter().map(|&x| x as isize).collect() } }
+    )* };
+}
+ints!(i32 i64 isize usize);
+
+impl Ints for () {
+    fn ints(self) -> SmallVec<[isize; 6]> {
+        SmallVec::new()
+    }
+}
+
+/// The sizes a caller gave for a new tensor.
+#[track_caller]
+pub(crate) fn sizes(op: &str, shape: impl Ints) -> Dims {
+    let given = shape.ints();
+    given
+        .iter()
+        .map(|&n| usize::try_from(n).unwrap_or_else(|_| misuse(op, format!("negative size in shape {given:?}"))))
+        .collect()
+}
+
+/// Dimension `dim` of `shape`, counted from the end if negative. A 0-d tensor takes 0 and -1.
+#[track_caller]
+pub(crate) fn axis(op: &str, shape: &[usize], dim: isize) -> usize {
+    let rank = shape.len().max(1) as isize;
+    if !(-rank..rank).contains(&dim) {
+        misuse(op, format!("dimension {dim} is out of range for shape {shape:?} ({}..={})", -rank, rank - 1));
+    }
+    dim.rem_euclid(rank) as usize
+}
+
+/// The distinct dimensions `dims` of `shape`, sorted; all of them if the list is empty.
+#[track_caller]
+pub(crate) fn axes(op: &str, shape: &[usize], dims: impl Ints) -> Dims {
+    let dims = dims.ints();
+    if dims.is_empty() {
+        return (0..shape.len()).collect();
+    }
+    let mut sorted: Dims = dims.iter().map(|&d| axis(op, shape, d)).collect();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|w| w[0] == w[1]) {
+        misuse(op, format!("dimension named twice in {dims:?} for shape {shape:?}"));
+    }
+    if shape.is_empty() {
+        sorted.clear();
+    }
+    sorted
+}
+
+/// The shape both broadcast to, aligned at the last dimension; `None` if they do not fit.
+pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Option<Dims> {
+    let rank = a.len().max(b.len());
+    let size = |s: &[usize], i: usize| if i + s.len() < rank { 1 } else { s[i + s.len() - rank] };
+    (0..rank)
+        .map(|i| match (size(a, i), size(b, i)) {
+            (m, n) if m == n => Some(m),
+            (1, n) => Some(n),
+            (m, 1) => Some(m),
+            _ => None,
+        })
+        .collect()
+}
+
+/// How a tensor reads a buffer: element `i` of `shape` is at `offset + i · strides`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Sizes of the dimensions.
+    pub shape: Dims,
+    /// Steps in the buffer per dimension.
+    pub strides: Strides,
+    /// Where element 0 lies.
+    pub offset: usize,
+}
+
+impl Layout {
+    /// The row-major layout of `shape`.
+    pub fn contiguous(shape: &[usize]) -> Layout {
+        let mut strides: Strides = SmallVec::from_elem(0, shape.len());
+        let mut step = 1;
+        for (stride, &n) in strides.iter_mut().zip(shape).rev() {
+            *stride = step;
+            step *= n.max(1) as isize;
+        }
+        Layout { shape: Dims::from_slice(shape), strides, offset: 0 }
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        numel(&self.shape)
+    }
+
+    /// Whether element `i` in row-major order is simply at `offset + i`.
+    pub fn is_dense(&self) -> bool {
+        let mut step = 1;
+        for (&n, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            if n != 1 && stride != step {
+                return self.numel() == 0;
+            }
+            step *= n as isize;
+        }
+        true
+    }
+
+    /// Whether this reads a whole buffer of `len` elements in order.
+    pub fn is_whole(&self, len: usize) -> bool {
+        self.offset == 0 && self.numel() == len && self.is_dense()
+    }
+
+    /// Whether every index reads the same element.
+    pub fn is_uniform(&self) -> bool {
+        self.shape.iter().zip(&self.strides).all(|(&n, &s)| n == 1 || s == 0)
+    }
+
+    /// Where row-major element `i` lies.
+    pub fn at(&self, mut i: usize) -> usize {
+        let mut at = self.offset as isize;
+        for (&n, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            at += (i % n) as isize * stride;
+            i /= n;
+        }
+        at as usize
+    }
+
+    /// Where every element lies, in row-major order.
+    pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut index: Dims = SmallVec::from_elem(0, self.shape.len());
+        let mut at = self.offset as isize;
+        (0..self.numel()).map(move |_| {
+            let here = at as usize;
+            for d in (0..index.len()).rev() {
+                index[d] += 1;
+                at += self.strides[d];
+                if index[d] < self.shape[d] {
+                    break;
+                }
+                at -= self.strides[d] * self.shape[d] as isize;
+                index[d] = 0;
+            }
+            here
+        })
+    }
+
+    /// The same elements with dimensions in another order.
+    pub fn permute(&self, order: &[usize]) -> Layout {
+        Layout {
+            shape: order.iter().map(|&d| self.shape[d]).collect(),
+            strides: order.iter().map(|&d| self.strides[d]).collect(),
+            offset: self.offset,
+        }
+    }
+
+    /// Dimensions of size 1, and new leading ones, repeated without copying to `shape`, which they must broadcast to.
+    pub fn expand(&self, shape: &[usize]) -> Layout {
+        let new = shape.len() - self.shape.len();
+        let strides = (0..shape.len())
+            .map(|d| if d < new || self.shape[d - new] != shape[d] { 0 } else { self.strides[d - new] })
+            .collect();
+        Layout { shape: Dims::from_slice(shape), strides, offset: self.offset }
+    }
+
+    /// Elements `start, start + step, …` of one dimension, `len` of them.
+    pub fn slice(&self, dim: usize, start: usize, len: usize, step: usize) -> Layout {
+        let mut y = self.clone();
+        if len > 0 {
+            y.offset = (y.offset as isize + start as isize * y.strides[dim]) as usize;
+        }
+        y.shape[dim] = len;
+        y.strides[dim] *= step as isize;
+        y
+    }
+
+    /// One dimension read backwards.
+    pub fn flip(&self, dim: usize) -> Layout {
+        let mut y = self.clone();
+        if self.numel() > 0 {
+            y.offset = (y.offset as isize + (y.shape[dim] as isize - 1) * y.strides[dim]) as usize;
+        }
+        y.strides[dim] = -y.strides[dim];
+        y
+    }
+
+    /// A new dimension of size 1 before `dim`.
+    pub fn unsqueeze(&self, dim: usize) -> Layout {
+        let mut y = self.clone();
+        y.shape.insert(dim, 1);
+        y.strides.insert(dim, 0);
+        y
+    }
+
+    /// The listed dimensions, each of size 1, left out.
+    pub fn squeeze(&self, dims: &[usize]) -> Layout {
+        let kept: Dims = (0..self.shape.len()).filter(|d| !dims.contains(d)).collect();
+        self.permute(&kept)
+    }
+
+    /// The same elements in row-major order under another shape, if strides can say so without a copy.
+    pub fn reshape(&self, shape: &[usize]) -> Option<Layout> {
+        if self.is_dense() {
+            return Some(Layout { offset: self.offset, ..Layout::contiguous(shape) });
+        }
+        let old = self.merged();
+        let mut strides: Strides = SmallVec::from_elem(0, shape.len());
+        let mut d = shape.len();
+        for (&n, &stride) in old.shape.iter().zip(&old.strides).rev() {
+            let (mut covered, mut step) = (1, stride);
+            while covered < n {
+                d = d.checked_sub(1)?;
+                if shape[d] == 1 {
+                    continue;
+                }
+                if n % (covered * shape[d]) != 0 {
+                    return None;
+                }
+                strides[d] = step;
+                step *= shape[d] as isize;
+                covered *= shape[d];
+            }
+        }
+        Some(Layout { shape: Dims::from_slice(shape), strides, offset: self.offset })
+    }
+
+    /// The same index order with as few dimensions as possible: neighbours that step as one are joined, 1s dropped.
+    pub fn merged(&self) -> Layout {
+        let mut y = Layout { shape: Dims::new(), strides: Strides::new(), offset: self.offset };
+        for (&n, &stride) in self.shape.iter().zip(&self.strides) {
+            match (y.shape.last_mut(), y.strides.last_mut()) {
+                _ if n == 1 => {}
+                (Some(m), Some(outer)) if *outer == stride * n as isize => {
+                    *m *= n;
+                    *outer = stride;
+                }
+                _ => {
+                    y.shape.push(n);
+                    y.strides.push(stride);
+                }
+            }
+        }
+        y
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_read_what_they_say() {
+        let x = Layout::contiguous(&[2, 3, 4]);
+        let t = x.permute(&[2, 0, 1]);
+        assert_eq!(t.indices().collect::<Vec<_>>(), (0..24).map(|i| t.at(i)).collect::<Vec<_>>());
+        assert_eq!(t.at(1), 4);
+        assert_eq!(x.flip(1).at(0), 8);
+        assert_eq!(x.slice(2, 1, 2, 2).indices().take(3).collect::<Vec<_>>(), [1, 3, 5]);
+        assert_eq!(x.permute(&[0, 2, 1]).reshape(&[2, 12]), None);
+        assert_eq!(x.permute(&[2, 0, 1]).reshape(&[4, 6]).unwrap().at(1), 4);
+        assert_eq!(x.slice(1, 0, 2, 1).reshape(&[2, 8]).unwrap().at(8), 12);
+        assert!(x.merged().shape[..] == [24]);
+        assert_eq!(Layout::contiguous(&[]).indices().collect::<Vec<_>>(), [0]);
+        assert_eq!(Layout::contiguous(&[3, 0]).numel(), 0);
+    }
+
+    #[test]
+    fn broadcasting_aligns_at_the_end() {
+        assert_eq!(broadcast(&[2, 1], &[3]).unwrap()[..], [2, 3]);
+        assert_eq!(broadcast(&[0], &[1]).unwrap()[..], [0]);
+        assert_eq!(broadcast(&[2], &[3]), None);
+    }
+}

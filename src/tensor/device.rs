@@ -1,0 +1,338 @@
+//! Devices as the language sees them: a pending graph, a random seed, and a backend that plays what is pending.
+
+use crate::data::Data;
+use crate::dtype::DType;
+use crate::error::{Error, Kind, Result};
+use crate::ops::op::Op;
+use crate::random::Stream;
+use crate::shape::Layout;
+use crate::tensor::value::{Buffer, Operands, Value};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+
+/// A read that is under way.
+pub type Read = Pin<Box<dyn Future<Output = Result<Data>> + Send>>;
+
+/// What a device must be able to do.
+pub trait Backend: Send + Sync {
+    /// What the device is called, as in `cpu` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
+    fn name(&self) -> String;
+
+    /// Whether tensors of this type can live here.
+    fn supports(&self, dtype: DType) -> bool;
+
+    /// Copies elements to the device.
+    fn upload(&self, data: Data) -> Result<Buffer>;
+
+    /// Computes the graph and settles every held value of it with [`Value::settle`].
+    fn run(&self, graph: &Graph) -> Result<()>;
+
+    /// Starts reading a buffer of `len` elements back; never blocks, unless the future is waited for.
+    fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read;
+
+    /// Waits for a read without an executor.
+    fn wait(&self, read: Read) -> Result<Data>;
+
+    /// Waits until the device has done all it was given.
+    fn sync(&self) -> Result<()>;
+
+    /// What the device has done so far.
+    fn stats(&self) -> Stats;
+
+    /// The last plan in words; empty where there are no plans.
+    fn explain(&self) -> String;
+}
+
+/// Counts of what a device has done since it was opened.
+///
+/// ```
+/// use wgrad::{Device, Tensor};
+/// let dev = Device::cpu();
+/// let before = dev.stats();
+/// Tensor::ones([4], &dev).exp().to_vec::<f32>()?;
+/// assert!(dev.stats().kernels > before.kernels);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Graphs played.
+    pub flushes: u64,
+    /// Kernels dispatched; on the CPU, operations evaluated.
+    pub kernels: u64,
+    /// Graphs whose plan was in the cache.
+    pub plan_hits: u64,
+    /// Graphs that had to be planned.
+    pub plan_misses: u64,
+    /// Pipelines compiled.
+    pub pipelines: u64,
+    /// Device buffers created.
+    pub buffers: u64,
+    /// Bind groups created.
+    pub bind_groups: u64,
+    /// Bytes of device memory in buffers, pooled ones included.
+    pub bytes: u64,
+}
+
+/// The pending graph at the moment it is played: values in an order in which operands come first.
+pub struct Graph {
+    /// What is to be computed.
+    pub nodes: Vec<Node>,
+    /// Computed values that the nodes read.
+    pub inputs: Vec<Input>,
+}
+
+/// One value to be computed.
+pub struct Node {
+    /// The value.
+    pub value: Arc<Value>,
+    /// Its operands.
+    pub args: Vec<Arg>,
+    /// Whether someone outside the graph holds the value, so that it must be given a buffer.
+    pub held: bool,
+}
+
+/// One computed value that is read.
+pub struct Input {
+    /// The value.
+    pub value: Arc<Value>,
+    /// Its buffer.
+    pub buffer: Buffer,
+    /// Whether nobody but this graph holds the value: its buffer may be overwritten once it has been read.
+    pub donated: bool,
+}
+
+/// One operand of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Arg {
+    /// What is read.
+    pub source: Source,
+    /// How it is read.
+    pub layout: Layout,
+}
+
+/// Where an operand comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// A node of the same graph, by position.
+    Node(usize),
+    /// An input of the graph, by position.
+    Input(usize),
+}
+
+/// A place where tensors live and are computed; a cheap handle.
+///
+/// Devices are shared by the process: two calls of [`Device::cpu`] give the same device.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    backend: Box<dyn Backend>,
+    pending: Mutex<Vec<Weak<Value>>>,
+    playing: Mutex<()>,
+    random: Mutex<Stream>,
+}
+
+/// The pending graph is played when it has this many nodes, so that an endless loop without a read cannot fill memory.
+const MAX_PENDING: usize = 4096;
+
+impl Device {
+    pub(crate) fn new(backend: impl Backend + 'static) -> Device {
+        Device(Arc::new(Inner {
+            backend: Box::new(backend),
+            pending: Mutex::default(),
+            playing: Mutex::default(),
+            random: Mutex::new(Stream { seed: 0, stream: 0 }),
+        }))
+    }
+
+    /// What the device is called.
+    pub fn name(&self) -> String {
+        self.0.backend.name()
+    }
+
+    /// Starts the device's random numbers anew: the same seed gives the same tensors, on every kind of device.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// dev.manual_seed(7);
+    /// let a = Tensor::rand([3], &dev).to_vec::<f32>()?;
+    /// dev.manual_seed(7);
+    /// assert_eq!(a, Tensor::rand([3], &dev).to_vec::<f32>()?);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn manual_seed(&self, seed: u64) {
+        *self.0.random.lock() = Stream { seed, stream: 0 };
+    }
+
+    /// Plays what is pending and waits until the device has done it.
+    ///
+    /// # Errors
+    /// If the device was lost, has no memory left, or, on a twin, if a value differs from the reference.
+    pub fn sync(&self) -> Result<()> {
+        self.flush()?;
+        self.0.backend.sync()
+    }
+
+    /// Counts of what the device has done.
+    pub fn stats(&self) -> Stats {
+        self.0.backend.stats()
+    }
+
+    /// The last plan in words: its kernels, what each fuses, and its buffers. Empty on the CPU, which has no plans.
+    pub fn explain(&self) -> String {
+        self.0.backend.explain()
+    }
+
+    /// Plays what is pending, without waiting: what an optimizer does at the end of a step.
+    ///
+    /// # Errors
+    /// As [`Device::sync`], as far as they are known at once.
+    pub fn flush(&self) -> Result<()> {
+        let _one_at_a_time = self.0.playing.lock();
+        let graph = self.take_pending();
+        if graph.nodes.is_empty() {
+            return Ok(());
+        }
+        let result = self.0.backend.run(&graph);
+        for node in &graph.nodes {
+            match (&result, node.held) {
+                (Err(error), true) => node.value.settle(Err(error.clone())),
+                _ => node.value.release(),
+            }
+        }
+        result
+    }
+
+    pub(crate) fn supports(&self, dtype: DType) -> bool {
+        self.0.backend.supports(dtype)
+    }
+
+    pub(crate) fn upload(&self, data: Data) -> Result<Buffer> {
+        self.0.backend.upload(data)
+    }
+
+    pub(crate) fn wait(&self, read: Read) -> Result<Data> {
+        self.0.backend.wait(read)
+    }
+
+    pub(crate) fn next_stream(&self) -> Stream {
+        let mut random = self.0.random.lock();
+        let stream = *random;
+        random.stream += 1;
+        stream
+    }
+
+    /// Starts reading a value, which is computed first if it is pending.
+    pub(crate) fn read(&self, value: &Arc<Value>) -> Read {
+        if let Op::Full(x) = value.op {
+            let data = Data::generate(value.dtype, value.numel(), |_| x);
+            return Box::pin(async { Ok(data) });
+        }
+        let mut buffer = value.buffer();
+        if buffer.is_none() {
+            // The error is told by the value itself, if it concerns it.
+            let _ = self.flush();
+            buffer = value.buffer();
+        }
+        match buffer {
+            Some(Ok(buffer)) => self.0.backend.download(&buffer, value.dtype, value.numel()),
+            Some(Err(error)) => Box::pin(async { Err(error) }),
+            None => unreachable!("a value that was read is held, and the flush settles every held value"),
+        }
+    }
+
+    /// Adds a value to the pending graph.
+    pub(crate) fn append(&self, value: &Arc<Value>) {
+        let mut pending = self.0.pending.lock();
+        pending.push(Arc::downgrade(value));
+        let full = pending.len() >= MAX_PENDING;
+        drop(pending);
+        if full {
+            // An error is kept by the values that were not computed, and told to whoever reads them.
+            let _ = self.flush();
+        }
+    }
+
+    /// Takes the pending graph, with what it reads and who else holds what.
+    fn take_pending(&self) -> Graph {
+        let taken = std::mem::take(&mut *self.0.pending.lock());
+        let mut values: Vec<(Arc<Value>, Operands)> =
+            taken.iter().filter_map(Weak::upgrade).map(|value| (value.clone(), value.operands())).collect();
+        let mut numbers: Vec<(Arc<Value>, Operands)> = Vec::new();
+        for operand in values.iter().flat_map(|(_, operands)| operands) {
+            // `Full` values are listed nowhere; they are found through their readers.
+            if matches!(operand.value.op, Op::Full(_)) {
+                numbers.push((operand.value.clone(), Operands::new()));
+            }
+        }
+        values.append(&mut numbers);
+        values.sort_by_key(|(value, _)| value.id);
+        values.dedup_by_key(|(value, _)| value.id);
+
+        // How often each value is referred to by the graph itself: every operand stands once in its reader's own list
+        // and once in the copy made above. Whatever else holds a value is outside.
+        let mut inside: HashMap<u64, usize> = values.iter().map(|(value, _)| (value.id, 1)).collect();
+        for operand in values.iter().flat_map(|(_, operands)| operands) {
+            *inside.entry(operand.value.id).or_default() += 2;
+        }
+        let held_outside = |value: &Arc<Value>| Arc::strong_count(value) > inside[&value.id];
+        let held: Vec<bool> =
+            values.iter().map(|(value, _)| !matches!(value.op, Op::Full(_)) && held_outside(value)).collect();
+        let kept: Vec<Vec<bool>> =
+            values.iter().map(|(_, operands)| operands.iter().map(|o| held_outside(&o.value)).collect()).collect();
+
+        let mut position: HashMap<u64, Source> = HashMap::with_capacity(values.len());
+        let mut graph = Graph { nodes: Vec::with_capacity(values.len()), inputs: Vec::new() };
+        for (((value, operands), held), kept) in values.into_iter().zip(held).zip(kept) {
+            let mut args = Vec::with_capacity(operands.len());
+            let mut failed = None;
+            for (operand, kept) in operands.into_iter().zip(kept) {
+                let source = match (position.get(&operand.value.id), operand.value.buffer()) {
+                    (Some(&source), _) => source,
+                    (None, Some(Ok(buffer))) => {
+                        let source = Source::Input(graph.inputs.len());
+                        position.insert(operand.value.id, source);
+                        graph.inputs.push(Input { value: operand.value, buffer, donated: !kept });
+                        source
+                    }
+                    (None, Some(Err(error))) => {
+                        failed = Some(error);
+                        break;
+                    }
+                    (None, None) => unreachable!("an operand is computed, or pending on the same list, or a number"),
+                };
+                args.push(Arg { source, layout: operand.layout });
+            }
+            // What depends on a failed value fails with it; everything else is computed.
+            if let Some(error) = failed {
+                value.settle(Err(error));
+                continue;
+            }
+            position.insert(value.id, Source::Node(graph.nodes.len()));
+            graph.nodes.push(Node { value, args, held });
+        }
+        graph
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}
+
+impl Error {
+    pub(crate) fn lost(message: impl Into<String>) -> Error {
+        Error::new(Kind::DeviceLost, message)
+    }
+}

@@ -1,0 +1,241 @@
+//! The noun: a cheap handle to a value, its place in the autograd graph, and nothing else.
+//!
+//! What can be done with a tensor stands in `ops/` and `autograd/`, each with its own `impl Tensor`; this file does not
+//! know how anything is computed. A tensor and its views share one [`Cell`], which holds the current value: an in-place
+//! operation rebinds the cell to a new value, so values themselves never change.
+
+pub mod device;
+pub mod mode;
+pub mod node;
+pub mod print;
+pub mod value;
+
+use crate::dtype::DType;
+use crate::shape::Layout;
+use device::Device;
+use node::{Edge, Hooks, Node, NodeInner};
+use parking_lot::Mutex;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use value::{Operand, Value};
+
+/// An n-dimensional array on a device, and a node of the autograd graph. Cloning it copies a reference.
+///
+/// ```
+/// use wgrad::{Device, Tensor};
+/// let dev = Device::cpu();
+/// let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &dev).requires_grad_(true)?;
+/// let y = (&x * &x).sum();
+/// y.backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0, 6.0, 8.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub cell: Arc<Cell>,
+    pub layout: Layout,
+    pub dtype: DType,
+    pub device: Device,
+    pub meta: Mutex<Meta>,
+    /// What this is a view of, if autograd knows it as one.
+    pub view: Option<View>,
+}
+
+/// The storage that a tensor and its views share.
+pub(crate) struct Cell {
+    value: Mutex<Arc<Value>>,
+    version: AtomicU64,
+    /// The user's line that changed the value last.
+    changed: Mutex<Option<&'static Location<'static>>>,
+}
+
+/// How a view follows from its base: done again when an in-place operation gives the base a new history.
+pub(crate) struct View {
+    pub base: Tensor,
+    pub replay: Replay,
+}
+
+pub(crate) type Replay = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;
+
+/// What autograd knows of a tensor.
+#[derive(Default)]
+pub(crate) struct Meta {
+    pub requires_grad: bool,
+    pub grad: Option<Tensor>,
+    pub grad_fn: Option<Edge>,
+    pub accumulator: Weak<NodeInner>,
+    pub hooks: Hooks,
+    pub retains_grad: bool,
+    /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
+    pub history: u64,
+}
+
+impl Cell {
+    pub fn new(value: Arc<Value>) -> Arc<Cell> {
+        Arc::new(Cell { value: Mutex::new(value), version: AtomicU64::new(0), changed: Mutex::new(None) })
+    }
+
+    pub fn value(&self) -> Arc<Value> {
+        self.value.lock().clone()
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub fn changed_at(&self) -> Option<&'static Location<'static>> {
+        *self.changed.lock()
+    }
+
+    /// Binds a new value, which every view sees from now on.
+    pub fn rebind(&self, value: Arc<Value>, at: &'static Location<'static>) {
+        *self.changed.lock() = Some(at);
+        // The old value is dropped after the lock is released.
+        let _old = std::mem::replace(&mut *self.value.lock(), value);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Tensor {
+    /// A tensor that reads the whole of a new value.
+    pub(crate) fn from_value(value: Arc<Value>) -> Tensor {
+        let layout = Layout::contiguous(&value.shape);
+        let (dtype, device) = (value.dtype, value.device.clone());
+        Tensor::from_parts(Cell::new(value), layout, dtype, device, Meta::default(), None)
+    }
+
+    pub(crate) fn from_parts(cell: Arc<Cell>, layout: Layout, dtype: DType, device: Device, meta: Meta, view: Option<View>) -> Tensor {
+        Tensor(Arc::new(Inner { cell, layout, dtype, device, meta: Mutex::new(meta), view }))
+    }
+
+    /// The same storage read through another layout, without a place in the graph.
+    pub(crate) fn alias(&self, layout: Layout) -> Tensor {
+        Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), Meta::default(), None)
+    }
+
+    /// The current value as a tensor of its own: what happens to this one's storage later does not reach it.
+    pub(crate) fn snapshot(&self) -> Tensor {
+        let cell = Cell::new(self.0.cell.value());
+        Tensor::from_parts(cell, self.0.layout.clone(), self.dtype(), self.device(), Meta::default(), None)
+    }
+
+    /// The value and how to read it.
+    pub(crate) fn operand(&self) -> Operand {
+        Operand { value: self.0.cell.value(), layout: self.0.layout.clone() }
+    }
+
+    /// The sizes of the dimensions; empty for a 0-d tensor.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.layout.shape
+    }
+
+    /// The size of one dimension, counted from the end if negative.
+    #[track_caller]
+    pub fn size(&self, dim: isize) -> usize {
+        if self.rank() == 0 {
+            crate::error::misuse("size", "a 0-d tensor has no dimensions");
+        }
+        self.shape()[crate::shape::axis("size", self.shape(), dim)]
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape().len()
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.0.layout.numel()
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    /// Where the tensor lives.
+    pub fn device(&self) -> Device {
+        self.0.device.clone()
+    }
+
+    /// The steps between neighbours in storage, in elements: 0 where expanded, negative where flipped.
+    pub fn strides(&self) -> &[isize] {
+        &self.0.layout.strides
+    }
+
+    /// Whether the elements lie in storage in row-major order without gaps.
+    pub fn is_contiguous(&self) -> bool {
+        self.0.layout.is_dense()
+    }
+
+    /// Whether two handles are the same tensor.
+    pub fn is_same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether two tensors share storage, as a tensor and its views do.
+    pub fn shares_storage(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0.cell, &other.0.cell)
+    }
+
+    /// How often the storage was changed in place.
+    pub fn version(&self) -> u64 {
+        self.0.cell.version()
+    }
+
+    /// Whether operations on this tensor are recorded for backward.
+    pub fn requires_grad(&self) -> bool {
+        self.refreshed().requires()
+    }
+
+    /// Whether this is no result of a recorded operation: gradients are stored in leaves.
+    pub fn is_leaf(&self) -> bool {
+        self.refreshed().grad_fn.is_none()
+    }
+
+    /// The node that made this tensor; `None` for a leaf.
+    pub fn grad_fn(&self) -> Option<Node> {
+        self.refreshed().grad_fn.as_ref().map(|edge| Node(edge.node.clone()))
+    }
+
+    /// Where the gradient of this tensor goes: its node, or for a leaf the one that accumulates.
+    pub(crate) fn gradient_edge(&self) -> Option<Edge> {
+        let mut meta = self.refreshed();
+        if let Some(edge) = &meta.grad_fn {
+            return Some(edge.clone());
+        }
+        if !meta.requires_grad {
+            return None;
+        }
+        let node = meta.accumulator.upgrade().unwrap_or_else(|| {
+            let node = NodeInner::accumulate(self, meta.hooks.clone());
+            meta.accumulator = Arc::downgrade(&node);
+            node
+        });
+        Some(Edge { node, output: 0 })
+    }
+
+    /// What autograd knows, after a view has taken over the history that its base was given since.
+    pub(crate) fn refreshed(&self) -> parking_lot::MutexGuard<'_, Meta> {
+        if let Some(View { base, replay }) = &self.0.view {
+            let history = base.0.meta.lock().history;
+            if self.0.meta.lock().history != history {
+                let _recording = mode::enable_grad();
+                let edge = replay(base).0.meta.lock().grad_fn.clone();
+                let mut meta = self.0.meta.lock();
+                meta.grad_fn = edge;
+                meta.history = history;
+            }
+        }
+        self.0.meta.lock()
+    }
+}
+
+impl Meta {
+    pub fn requires(&self) -> bool {
+        self.requires_grad || self.grad_fn.is_some()
+    }
+}

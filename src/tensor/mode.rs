@@ -1,0 +1,71 @@
+//! Whether operations are recorded for backward, and which line they are recorded for. Both belong to the thread.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::panic::Location;
+
+thread_local! {
+    static ENABLED: Cell<bool> = const { Cell::new(true) };
+    static SITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Whether operations on this thread are recorded for backward.
+pub fn is_grad_enabled() -> bool {
+    ENABLED.get()
+}
+
+/// Stops recording for backward until the guard is dropped.
+///
+/// ```
+/// use wgrad::{Device, Tensor, autograd::no_grad};
+/// let x = Tensor::ones([2], &Device::cpu()).requires_grad_(true)?;
+/// {
+///     let _guard = no_grad();
+///     assert!(!(&x * 2.0).requires_grad());
+/// }
+/// assert!((&x * 2.0).requires_grad());
+/// ```
+pub fn no_grad() -> GradGuard {
+    set_grad_enabled(false)
+}
+
+/// Records for backward, also inside [`no_grad`], until the guard is dropped.
+pub fn enable_grad() -> GradGuard {
+    set_grad_enabled(true)
+}
+
+/// Records for backward or not until the guard is dropped, which restores what was before.
+pub fn set_grad_enabled(enabled: bool) -> GradGuard {
+    GradGuard { before: ENABLED.replace(enabled), one_thread: PhantomData }
+}
+
+/// Restores the former grad mode of its thread when dropped.
+#[must_use = "the mode lasts only as long as the guard: bind it to a name"]
+pub struct GradGuard {
+    before: bool,
+    one_thread: PhantomData<*const ()>,
+}
+
+impl Drop for GradGuard {
+    fn drop(&mut self) {
+        ENABLED.set(self.before);
+    }
+}
+
+/// The user's line: the caller's, or while a gradient rule runs, the line of the forward operation.
+#[track_caller]
+pub(crate) fn site() -> &'static Location<'static> {
+    SITE.get().unwrap_or_else(|| Location::caller())
+}
+
+/// Attributes what `f` records to a line.
+pub(crate) fn at_site<T>(at: &'static Location<'static>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<&'static Location<'static>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SITE.set(self.0);
+        }
+    }
+    let _restore = Restore(SITE.replace(Some(at)));
+    f()
+}

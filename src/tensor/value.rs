@@ -1,0 +1,134 @@
+//! Values: an operation and its operands until it has been computed, and a device buffer afterwards.
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::ops::op::Op;
+use crate::shape::{Dims, Layout, numel};
+use crate::tensor::device::Device;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::any::Any;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whatever a device keeps a value in. The language holds it and cannot look into it.
+pub type Buffer = Arc<dyn Any + Send + Sync>;
+
+/// A value read through a layout.
+#[derive(Clone)]
+pub struct Operand {
+    /// What is read.
+    pub value: Arc<Value>,
+    /// How it is read.
+    pub layout: Layout,
+}
+
+/// The operands of one value.
+pub type Operands = SmallVec<[Operand; 3]>;
+
+/// Whether a value has been computed.
+pub enum State {
+    /// Not yet; a `Full` number stays so for ever.
+    Pending(Operands),
+    /// Yes, and here it lies, in row-major order.
+    Ready(Buffer),
+    /// It should have been, and could not.
+    Failed(Error),
+}
+
+/// One immutable value: the node of the pending graph. Values are numbered as they are recorded, so operands always
+/// have smaller numbers than their consumers.
+pub struct Value {
+    /// Its number in the order of recording.
+    pub id: u64,
+    /// How it follows from its operands.
+    pub op: Op,
+    /// Its sizes.
+    pub shape: Dims,
+    /// Its element type.
+    pub dtype: DType,
+    /// Where it lives.
+    pub device: Device,
+    /// The user's line that recorded it.
+    pub at: &'static Location<'static>,
+    state: Mutex<State>,
+}
+
+impl Value {
+    /// Records a value on its device's pending graph.
+    pub fn record(op: Op, operands: Operands, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+        let value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
+        // A `Full` value is computed by whoever reads it.
+        if !matches!(value.op, Op::Full(_)) {
+            device.append(&value);
+        }
+        value
+    }
+
+    /// A value that lies on its device already.
+    pub fn ready(buffer: Buffer, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+        Value::new(Op::Data, State::Ready(buffer), shape, dtype, device, at)
+    }
+
+    fn new(op: Op, state: State, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Value { id, op, shape, dtype, device: device.clone(), at, state: Mutex::new(state) })
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        numel(&self.shape)
+    }
+
+    /// The operands, while the value is pending.
+    pub fn operands(&self) -> Operands {
+        match &*self.state.lock() {
+            State::Pending(operands) => operands.clone(),
+            State::Ready(_) | State::Failed(_) => Operands::new(),
+        }
+    }
+
+    /// The buffer, if the value was computed; the error, if it should have been.
+    pub fn buffer(&self) -> Option<Result<Buffer, Error>> {
+        match &*self.state.lock() {
+            State::Pending(_) => None,
+            State::Ready(buffer) => Some(Ok(buffer.clone())),
+            State::Failed(error) => Some(Err(error.clone())),
+        }
+    }
+
+    /// Gives the value its buffer, or the reason why it has none, and lets go of its operands.
+    pub fn settle(&self, result: Result<Buffer, Error>) {
+        let state = match result {
+            Ok(buffer) => State::Ready(buffer),
+            Err(error) => State::Failed(error),
+        };
+        // Dropped only after the lock is released: operands may be long chains.
+        let _old = std::mem::replace(&mut *self.state.lock(), state);
+    }
+
+    /// Lets go of the operands of a value that nobody will ask for.
+    pub fn release(&self) {
+        let _old = match &mut *self.state.lock() {
+            State::Pending(operands) => std::mem::take(operands),
+            State::Ready(_) | State::Failed(_) => Operands::new(),
+        };
+    }
+}
+
+/// Long chains of pending values are dropped one by one, never by recursion.
+impl Drop for Value {
+    fn drop(&mut self) {
+        let State::Pending(operands) = self.state.get_mut() else { return };
+        let mut rest = std::mem::take(operands);
+        while let Some(operand) = rest.pop() {
+            if let Some(mut value) = Arc::into_inner(operand.value) {
+                if let State::Pending(operands) = value.state.get_mut() {
+                    rest.append(operands);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! One binary of integration tests.
+mod smoke;
