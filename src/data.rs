@@ -36,7 +36,7 @@ macro_rules! with_data {
 pub(crate) use with_data;
 
 /// An element type whose vector is a variant of [`Data`].
-pub(crate) trait Stored: Element {
+pub(crate) trait Stored: Element + Default {
     fn slice(data: &Data) -> &[Self];
     fn wrap(v: Vec<Self>) -> Data;
 }
@@ -121,8 +121,23 @@ impl Data {
 }
 
 /// `n` elements from a function of their index, on several threads if they are many.
-pub(crate) fn fill<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    if n < PARALLEL { (0..n).map(f).collect() } else { (0..n).into_par_iter().map(&f).collect() }
+pub(crate) fn fill<T: Send + Clone + Default>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut y = vec![T::default(); n];
+    in_chunks(&mut y, &|start, chunk| {
+        for (i, y) in chunk.iter_mut().enumerate() {
+            *y = f(start + i);
+        }
+    });
+    y
+}
+
+/// Works on chunks of a slice, told the index each starts at. The work is a `dyn` on purpose: the machinery of threads is
+/// then compiled once per element type, and not once per operation.
+fn in_chunks<T: Send>(y: &mut [T], work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    if y.len() < PARALLEL {
+        return work(0, y);
+    }
+    y.par_chunks_mut(PARALLEL / 4).enumerate().for_each(|(i, chunk)| work(i * (PARALLEL / 4), chunk));
 }
 
 /// The elements a layout reads from a slice; borrowed where they lie in order already.

@@ -6,6 +6,7 @@ mod device;
 pub mod dtype;
 pub mod error;
 mod ops;
+mod plan;
 pub mod optim;
 pub mod random;
 pub mod shape;
@@ -13,7 +14,46 @@ mod tensor;
 
 pub use autograd::BackwardOptions;
 pub use data::Data;
+pub use device::gpu::{AdapterDescription as Adapter, adapters};
 pub use dtype::{DType, Element};
 pub use error::{Error, Result, catch};
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};
+
+/// What the tests of this crate look into. Nothing here is stable.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::ops::row::{Row, RowKind};
+    pub use crate::device::gpu::Fault;
+    pub use crate::ops::scalar::ROWS;
+    pub use crate::plan::{Place, Plan};
+    use crate::device::gpu::Gpu;
+    use crate::device::twin::Twin;
+    use crate::error::Result;
+    use crate::plan::Options;
+    use crate::tensor::Tensor;
+    use crate::tensor::device::Device;
+
+    /// A device of its own on the first adapter: with or without fusion, alone or as a twin, with a fault planted in every
+    /// new plan.
+    pub fn open_gpu(fuse: bool, twin: bool, fault: Option<Fault>) -> Result<Device> {
+        let gpu = Gpu::open(None)?.with_options(Options { fuse, ..Options::default() });
+        let gpu = match fault {
+            Some(fault) => gpu.with_fault(fault),
+            None => gpu,
+        };
+        Ok(if twin { Device::new(Twin::of(gpu)) } else { Device::new(gpu) })
+    }
+
+    /// Records a row over tensors.
+    #[track_caller]
+    pub fn map(row: &'static Row, x: &[Tensor]) -> Tensor {
+        crate::ops::map::map(row, &x.iter().map(Into::into).collect::<Vec<_>>())
+    }
+
+    /// A copy of `y` whose gradient is `rule(g)`, right or wrong, for one input.
+    #[track_caller]
+    pub fn with_rule(x: &Tensor, y: Tensor, rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Tensor {
+        crate::tensor::node::record(y.detach().copy(), "TestBackward0", &[x], &[], move |call| vec![Some(rule(call.g))])
+    }
+}

@@ -42,10 +42,10 @@ impl Ints for () {
 #[track_caller]
 pub(crate) fn sizes(op: &str, shape: impl Ints) -> Dims {
     let given = shape.ints();
-    given
-        .iter()
-        .map(|&n| usize::try_from(n).unwrap_or_else(|_| misuse(op, format!("negative size in shape {given:?}"))))
-        .collect()
+    if given.iter().any(|&n| n < 0) {
+        misuse(op, format!("negative size in shape {given:?}"));
+    }
+    given.iter().map(|&n| n as usize).collect()
 }
 
 /// Dimension `dim` of `shape`, counted from the end if negative. A 0-d tensor takes 0 and -1.
@@ -65,7 +65,11 @@ pub(crate) fn axes(op: &str, shape: &[usize], dims: impl Ints) -> Dims {
     if dims.is_empty() {
         return (0..shape.len()).collect();
     }
-    let mut sorted: Dims = dims.iter().map(|&d| axis(op, shape, d)).collect();
+    // A loop, since a closure would be the caller that a misuse is told of.
+    let mut sorted = Dims::new();
+    for &d in &dims {
+        sorted.push(axis(op, shape, d));
+    }
     sorted.sort_unstable();
     if sorted.windows(2).any(|w| w[0] == w[1]) {
         misuse(op, format!("dimension named twice in {dims:?} for shape {shape:?}"));

@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::error::misuse;
 use crate::shape::axis;
 use crate::tensor::Tensor;
-use crate::tensor::mode::no_grad;
+use crate::tensor::mode::{at_site, no_grad, site};
 use crate::tensor::node::{Call, Save, record};
 use std::cell::Cell;
 
@@ -34,12 +34,13 @@ pub(crate) fn composite(
     definition: impl FnOnce() -> Tensor,
     rule: impl Fn(Call) -> Vec<Option<Tensor>> + Send + Sync + 'static,
 ) -> Tensor {
+    // What the definition records belongs to the user's line, not to this crate's.
     if BY_DEFINITION.get() {
-        return definition();
+        return at_site(site(), definition);
     }
     let y = {
         let _unrecorded = no_grad();
-        definition()
+        at_site(site(), definition)
     };
     record(y, name, inputs, saves, rule)
 }

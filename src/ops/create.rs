@@ -1,11 +1,11 @@
 //! Tensors out of nothing: from host data, constants, ranges, and random numbers.
 
-use crate::data::{Data, with_data};
+use crate::data::Data;
 use crate::dtype::{DType, Element};
 use crate::error::{Result, misuse};
 use crate::ops::map::{expect_supported, record_value};
 use crate::ops::op::{Distribution, Op};
-use crate::shape::{Dims, Ints, Layout, numel, sizes};
+use crate::shape::{Dims, Ints, numel, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use crate::tensor::mode::site;
@@ -34,11 +34,13 @@ pub trait IntoData {
     /// The type of one element.
     type Element: Element;
     /// The elements in row-major order, and the shape.
+    #[track_caller]
     fn into_data(self) -> (Vec<Self::Element>, Vec<usize>);
 }
 
 impl<T: Element> IntoData for T {
     type Element = T;
+    #[track_caller]
     fn into_data(self) -> (Vec<T>, Vec<usize>) {
         (vec![self], vec![])
     }
@@ -46,6 +48,7 @@ impl<T: Element> IntoData for T {
 
 impl<A: IntoData, const N: usize> IntoData for [A; N] {
     type Element = A::Element;
+    #[track_caller]
     fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
         nested(self.into_iter())
     }
@@ -53,6 +56,7 @@ impl<A: IntoData, const N: usize> IntoData for [A; N] {
 
 impl<A: IntoData> IntoData for Vec<A> {
     type Element = A::Element;
+    #[track_caller]
     fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
         nested(self.into_iter())
     }
@@ -60,6 +64,7 @@ impl<A: IntoData> IntoData for Vec<A> {
 
 impl<A: IntoData + Copy> IntoData for &[A] {
     type Element = A::Element;
+    #[track_caller]
     fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
         nested(self.iter().copied())
     }
@@ -67,6 +72,7 @@ impl<A: IntoData + Copy> IntoData for &[A] {
 
 impl<A: IntoData + Copy, const N: usize> IntoData for &[A; N] {
     type Element = A::Element;
+    #[track_caller]
     fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
         nested(self.iter().copied())
     }
@@ -74,6 +80,7 @@ impl<A: IntoData + Copy, const N: usize> IntoData for &[A; N] {
 
 impl<A: IntoData + Clone> IntoData for &Vec<A> {
     type Element = A::Element;
+    #[track_caller]
     fn into_data(self) -> (Vec<A::Element>, Vec<usize>) {
         nested(self.iter().cloned())
     }
@@ -139,8 +146,7 @@ impl Tensor {
         }
         let dtype = options.dtype.unwrap_or(T::DTYPE);
         expect_supported(op, dtype, &options.device);
-        Tensor::from_data(Data::generate(dtype, elements.len(), |i| elements[i].to_f64()), shape, &options.device)
-            .unwrap_or_else(|error| misuse(op, error))
+        uploaded(op, Data::generate(dtype, elements.len(), |i| elements[i].to_f64()), shape, &options.device)
     }
 
     /// A tensor of elements that are typed already.
@@ -263,7 +269,7 @@ impl Tensor {
         let dtype = options.dtype.unwrap_or(T::DTYPE);
         expect_supported("arange", dtype, &options.device);
         let data = Data::generate(dtype, n, |i| start + i as f64 * step);
-        Tensor::from_data(data, &[n], &options.device).unwrap_or_else(|error| misuse("arange", error))
+        uploaded("arange", data, &[n], &options.device)
     }
 
     /// `n` evenly spaced numbers from `start` to `end`, both included.
@@ -281,7 +287,7 @@ impl Tensor {
         let step = (end - start) / (n.max(2) - 1) as f64;
         // Counted from the nearer end, so that both ends are exact.
         let at = |i: usize| if i < n.div_ceil(2) { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
-        Tensor::from_data(Data::generate(dtype, n, at), &[n], &options.device).unwrap_or_else(|error| misuse("linspace", error))
+        uploaded("linspace", Data::generate(dtype, n, at), &[n], &options.device)
     }
 
     /// The `n × n` matrix with ones on the diagonal.
@@ -291,7 +297,7 @@ impl Tensor {
         let dtype = options.dtype.unwrap_or(DType::F32);
         expect_supported("eye", dtype, &options.device);
         let data = Data::generate(dtype, n * n, |i| (i % (n + 1) == 0) as u8 as f64);
-        Tensor::from_data(data, &[n, n], &options.device).unwrap_or_else(|error| misuse("eye", error))
+        uploaded("eye", data, &[n, n], &options.device)
     }
 
     /// Uniform random numbers in `[0, 1)`, 24 random bits each.
@@ -347,126 +353,15 @@ impl Tensor {
         order.sort_by_cached_key(|&i| (stream.bits(i), i));
         Tensor::new(order, options)
     }
-
-    /// The elements in host memory.
-    ///
-    /// # Errors
-    /// As [`Tensor::to_vec`].
-    pub fn to_data(&self) -> Result<Data> {
-        let whole = self.materialised();
-        self.0.device.wait(self.0.device.read(&whole))
-    }
-
-    /// The elements in row-major order; waits until they have been computed.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::cpu());
-    /// assert_eq!(x.t().to_vec::<f32>()?, [1.0, 3.0, 2.0, 4.0]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// If the value could not be computed: the device was lost or has no memory, or a twin found a difference.
-    ///
-    /// # Panics
-    /// If the elements are not of type `T`; [`Tensor::cast`] converts. Any float type may be read as `f64`.
-    #[track_caller]
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.expect_readable_as::<T>("to_vec");
-        self.to_data().map(elements)
-    }
-
-    /// [`Tensor::to_vec`] as a future that never blocks: for executors, and for browsers, where nothing may wait.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let x = Tensor::ones([2], &Device::cpu());
-    /// assert_eq!(pollster::block_on(x.to_vec_async::<f32>())?, [1.0, 1.0]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn to_vec_async<T: Element>(&self) -> impl Future<Output = Result<Vec<T>>> + Send + use<T> {
-        self.expect_readable_as::<T>("to_vec_async");
-        let whole = self.materialised();
-        let read = self.0.device.read(&whole);
-        async { read.await.map(elements) }
-    }
-
-    /// The one element of a tensor as a double; waits until it has been computed.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// assert_eq!(Tensor::new([1.0, 2.0], &Device::cpu()).sum().item()?, 3.0);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Tensor::to_vec`].
-    ///
-    /// # Panics
-    /// If there is not exactly one element.
-    #[track_caller]
-    pub fn item(&self) -> Result<f64> {
-        self.expect_single("item");
-        self.to_data().map(|data| data.at(0))
-    }
-
-    /// [`Tensor::item`] as a future that never blocks.
-    #[track_caller]
-    pub fn item_async(&self) -> impl Future<Output = Result<f64>> + Send + use<> {
-        self.expect_single("item_async");
-        let whole = self.materialised();
-        let read = self.0.device.read(&whole);
-        async { read.await.map(|data| data.at(0)) }
-    }
-
-    #[track_caller]
-    fn expect_single(&self, op: &str) {
-        if self.numel() != 1 {
-            misuse(op, format!("a tensor of shape {:?} has {} elements, not one", self.shape(), self.numel()));
-        }
-    }
-
-    #[track_caller]
-    fn expect_readable_as<T: Element>(&self, op: &str) {
-        let double = std::any::TypeId::of::<T>() == std::any::TypeId::of::<f64>();
-        if !(double && self.dtype().is_float()) && (double || T::DTYPE != self.dtype()) {
-            misuse(op, format!("{} elements of shape {:?} cannot be read as {}; cast them", self.dtype(), self.shape(), std::any::type_name::<T>()));
-        }
-    }
-
-    /// The elements as a value of their own in row-major order.
-    #[track_caller]
-    pub(crate) fn materialised(&self) -> std::sync::Arc<Value> {
-        let operand = self.operand();
-        if operand.layout.is_whole(operand.value.numel()) {
-            return operand.value;
-        }
-        if let Op::Full(x) = operand.value.op {
-            return full(x, operand.layout.shape, self.dtype(), &self.0.device).0.cell.value();
-        }
-        let shape = operand.layout.shape.clone();
-        record_value(Op::Cast, Operands::from_iter([operand]), shape, self.dtype(), &self.0.device)
-    }
-
-    /// This tensor if its elements lie in row-major order, else a copy of which they do. Derivative: 1.
-    #[track_caller]
-    pub fn contiguous(&self) -> Tensor {
-        if self.is_contiguous() { self.clone() } else { self.copy() }
-    }
-
-    /// A copy with storage of its own. Derivative: 1.
-    #[track_caller]
-    pub fn copy(&self) -> Tensor {
-        let cell = crate::tensor::Cell::new(self.materialised());
-        let y = Tensor::from_parts(cell, Layout::contiguous(self.shape()), self.dtype(), self.device(), Default::default(), None);
-        crate::tensor::node::record(y, "CloneBackward0", &[self], &[], |call| vec![Some(call.g.clone())])
-    }
 }
 
-fn elements<T: Element>(data: Data) -> Vec<T> {
-    with_data!(&data, v => v.iter().map(|x| T::from_f64(x.to_f64())).collect())
+/// A tensor of data that the device is expected to have room for.
+#[track_caller]
+fn uploaded(op: &str, data: Data, shape: &[usize], device: &Device) -> Tensor {
+    match Tensor::from_data(data, shape, device) {
+        Ok(x) => x,
+        Err(error) => misuse(op, error),
+    }
 }
 
 /// A constant of any shape.

@@ -59,10 +59,10 @@ impl Tensor {
     #[track_caller]
     pub fn copy_(&self, source: &Tensor) -> Result<&Tensor> {
         self.expect_same_device("copy_", source);
+        if broadcast(self.shape(), source.shape()).as_deref() != Some(self.shape()) {
+            misuse("copy_", format!("{:?} does not broadcast to {:?}", source.shape(), self.shape()));
+        }
         self.rebind("copy_", |x| {
-            if broadcast(x.shape(), source.shape()).as_deref() != Some(x.shape()) {
-                misuse("copy_", format!("{:?} does not broadcast to {:?}", source.shape(), x.shape()));
-            }
             let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
             let y = source.detach().snapshot().expand(x.shape()).cast(x.dtype());
             record(y, "CopyBackwards", &[x, source], &[], move |call| {

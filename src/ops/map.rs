@@ -95,10 +95,10 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
             Arg::Number(x, _) => Tensor::number(*x, compute, &device),
         })
         .collect();
-    let shape = tensors.iter().try_fold(Dims::new(), |shape, x| broadcast(&shape, x.shape())).unwrap_or_else(|| {
+    let Some(shape) = tensors.iter().try_fold(Dims::new(), |shape, x| broadcast(&shape, x.shape())) else {
         let shapes: Vec<String> = tensors.iter().map(|x| format!("{:?}", x.shape())).collect();
         misuse(row.name, format!("shapes do not broadcast: {}", shapes.join(" and ")))
-    });
+    };
     let operands: Operands = tensors
         .iter()
         .enumerate()
@@ -131,7 +131,8 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         })
         .collect();
     let like: SmallVec<[(Dims, DType); 3]> = inputs.iter().map(|x| (Dims::from_slice(x.shape()), x.dtype())).collect();
-    record(y, row.node, &inputs, &saves, move |call| {
+    // Operands beyond the derivatives take none, and have no edge.
+    record(y, row.node, &inputs[..row.grads.len()], &saves, move |call| {
         (row.grads.iter().zip(call.needs).zip(&like))
             .map(|((grad, needed), (shape, dtype))| {
                 let saved = |s: &&str| call.saved[letters.iter().position(|l| l == s).expect("saved at recording")].clone();

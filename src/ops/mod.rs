@@ -14,5 +14,6 @@ pub mod in_place;
 pub mod index;
 pub mod map;
 pub mod matmul;
+pub mod read;
 pub mod reduce;
 pub mod view;

@@ -147,11 +147,15 @@ impl Tensor {
             misuse(op, format!("{:?} has no elements to compare", self.shape()));
         }
         let y = self.fold(fold, &dims, self.dtype());
+        // As in PyTorch, NaN equals itself in `max` and `min`, and does not in `amax` and `amin`.
+        let nan_ties = matches!(op, "max" | "min");
         let reduced = dims.clone();
         let with_ones = self.kept(&dims);
         self.folded(name, y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
             let [x, y] = saved else { unreachable!("both are saved") };
-            let mask = x.eq(y.reshape(&with_ones[..])).cast(g.dtype());
+            let found = x.eq(y.reshape(&with_ones[..]));
+            let found = if nan_ties { found.logical_or(x.is_nan()) } else { found };
+            let mask = found.cast(g.dtype());
             if reduced.is_empty() {
                 return g * mask;
             }

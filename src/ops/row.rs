@@ -15,7 +15,7 @@ pub struct Row {
     /// Its meaning, in double precision.
     pub cpu: Meaning,
     /// The meaning looped over operands of one size; the dtype is the result's.
-    pub eval: fn(&[View], DType) -> Data,
+    pub(crate) eval: fn(&[View], DType) -> Data,
     /// The WGSL expression: over `x`, or `a` and `b`, or `a`, `b` and `c`.
     pub wgsl: &'static str,
     /// The WGSL expression where the operands are integers; empty if it is the same.
@@ -113,43 +113,60 @@ impl std::fmt::Debug for Row {
     }
 }
 
-/// Loops one meaning over the element types it may meet: floats through `$float`, integers through `$int`.
+/// Loops a meaning of one arity over elements of one type.
 macro_rules! loops {
-    ($name:ident, ($($x:ident $i:tt),*)) => {
-        /// Loops a meaning over operands.
-        pub(crate) fn $name(
-            float: impl Fn($(loops!(@f64 $x)),*) -> f64 + Sync,
-            int: impl Fn($(loops!(@i64 $x)),*) -> i64 + Sync,
-            args: &[View],
-            dtype: DType,
-        ) -> Data {
-            fn over<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@T $x T)),*) -> U + Sync) -> Data {
-                $(let $x = args[$i].values::<T>();)*
-                U::wrap(fill(loops!(@first $($x)*).len(), |i| f($($x[i]),*)))
-            }
-            let of = args[0].data.dtype();
-            match (of, dtype) {
-                (DType::F32, DType::F32) => over::<f32, f32>(args, |$($x),*| float($($x as f64),*) as f32),
-                (DType::F32, _) => over::<f32, bool>(args, |$($x),*| float($($x as f64),*) != 0.0),
-                (DType::F64, DType::F64) => over::<f64, f64>(args, float),
-                (DType::F64, _) => over::<f64, bool>(args, |$($x),*| float($($x),*) != 0.0),
-                (DType::I32, DType::I32) => over::<i32, i32>(args, |$($x),*| int($($x as i64),*) as i32),
-                (DType::I32, _) => over::<i32, bool>(args, |$($x),*| int($($x as i64),*) != 0),
-                (DType::U32, DType::U32) => over::<u32, u32>(args, |$($x),*| int($($x as i64),*) as u32),
-                (DType::U32, _) => over::<u32, bool>(args, |$($x),*| int($($x as i64),*) != 0),
-                (DType::Bool, _) => over::<bool, bool>(args, |$($x),*| int($($x as i64),*) != 0),
-                (DType::F16 | DType::BF16, _) => unreachable!("narrow floats are computed in f32"),
-            }
+    ($name:ident ($($x:ident $i:tt),*)) => {
+        /// Loops a meaning over operands of type `T`, element by element.
+        pub(crate) fn $name<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@each $x T)),*) -> U + Sync) -> Data {
+            $(let $x = args[$i].values::<T>();)*
+            U::wrap(fill(args[0].layout.numel(), |i| f($($x[i]),*)))
         }
     };
-    (@f64 $x:ident) => { f64 };
-    (@i64 $x:ident) => { i64 };
-    (@T $x:ident $T:ident) => { $T };
-    (@first $x:ident $($rest:ident)*) => { $x };
+    (@each $x:ident $T:ident) => { $T };
 }
-loops!(eval1, (x 0));
-loops!(eval2, (a 0, b 1));
-loops!(eval3, (a 0, b 1, c 2));
+loops!(each1(x 0));
+loops!(each2(a 0, b 1));
+loops!(each3(a 0, b 1, c 2));
+
+/// The loops that a kind of row needs, and no others: every one is compiled for itself. `$f` is the meaning over doubles,
+/// `$int` the one over integers.
+macro_rules! eval {
+    (Arithmetic $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, dtype| match dtype {
+            DType::F32 => $each::<f32, f32>(args, |$($x),*| $f($($x as f64),*) as f32),
+            DType::F64 => $each::<f64, f64>(args, $f),
+            DType::I32 => $each::<i32, i32>(args, |$($x),*| $int($($x as i64),*) as i32),
+            DType::U32 => $each::<u32, u32>(args, |$($x),*| $int($($x as i64),*) as u32),
+            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+        }
+    };
+    (Float $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, dtype| match dtype {
+            DType::F64 => $each::<f64, f64>(args, $f),
+            _ => $each::<f32, f32>(args, |$($x),*| $f($($x as f64),*) as f32),
+        }
+    };
+    (Compare $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| match args[0].data.dtype() {
+            DType::F32 => $each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+            DType::F64 => $each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
+            DType::I32 => $each::<i32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+            DType::U32 => $each::<u32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+            DType::Bool => $each::<bool, bool>(args, |$($x),*| $f($($x as u8 as f64),*) != 0.0),
+            DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+        }
+    };
+    (Test $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| match args[0].data.dtype() {
+            DType::F64 => $each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
+            _ => $each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+        }
+    };
+    (Logic $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| $each::<bool, bool>(args, |$($x),*| $f($($x as u8 as f64),*) != 0.0)
+    };
+}
+pub(crate) use eval;
 
 /// Chooses between two operands by a third.
 pub(crate) fn eval_choice(args: &[View], dtype: DType) -> Data {

@@ -3,8 +3,9 @@
 //! To add a function, add a row. Derivatives at kinks and ties follow PyTorch; they are written through the result
 //! `y` where possible, since it is cheaper to keep and safer where the operand is large.
 
+use crate::dtype::DType;
 use crate::ops::map::{Arg, map};
-use crate::ops::row::{Derivative, Domain, Meaning, Row, RowKind, eval_choice, eval1, eval2, eval3};
+use crate::ops::row::{Derivative, Domain, Meaning, Row, RowKind, each1, each2, each3, eval, eval_choice};
 use crate::tensor::Tensor;
 
 /// Turns rows into statics, methods of [`Tensor`] and the list [`ROWS`].
@@ -26,7 +27,7 @@ macro_rules! rows {
                 node: concat!($node, "Backward0"),
                 kind: RowKind::$kind,
                 cpu: rows!(@meaning ($($x)*) $cpu),
-                eval: |args, dtype| rows!(@eval ($($x)*) $cpu, rows!(@int ($($x)*) $cpu $(, $int)?), args, dtype),
+                eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)),
                 wgsl: $wgsl,
                 wgsl_int: concat!($($wgsl_int)?),
                 grads: &[$(Derivative {
@@ -50,14 +51,21 @@ macro_rules! rows {
     (@meaning (x) $f:expr) => { Meaning::Unary($f) };
     (@meaning (a b) $f:expr) => { Meaning::Binary($f) };
     (@meaning (a b c) $f:expr) => { Meaning::Ternary($f) };
-    (@eval (x) $f:expr, $int:expr, $args:ident, $dtype:ident) => { eval1($f, $int, $args, $dtype) };
-    (@eval (a b) $f:expr, $int:expr, $args:ident, $dtype:ident) => { eval2($f, $int, $args, $dtype) };
-    (@eval (a b c) $f:expr, $int:expr, $args:ident, $dtype:ident) => { eval3($f, $int, $args, $dtype) };
+    (@eval $kind:ident (x) $f:expr, $int:expr) => { eval!($kind each1 (x) $f, $int) };
+    (@eval $kind:ident (a b) $f:expr, $int:expr) => { eval!($kind each2 (a b) $f, $int) };
+    (@eval $kind:ident (a b c) $f:expr, $int:expr) => { eval!($kind each3 (a b c) $f, $int) };
+    // A closure whose types are known; it is inlined into every loop.
+    (@double (x) $f:expr) => { ({ let f: fn(f64) -> f64 = $f; f }) };
+    (@double (a b) $f:expr) => { ({ let f: fn(f64, f64) -> f64 = $f; f }) };
+    (@double (a b c) $f:expr) => { ({ let f: fn(f64, f64, f64) -> f64 = $f; f }) };
     // Without a meaning of its own, an integer takes the way through a double, which holds it exactly.
-    (@int (x) $f:expr) => { |x| ($f as fn(f64) -> f64)(x as f64) as i64 };
-    (@int (a b c) $f:expr) => { |a, b, c| ($f as fn(f64, f64, f64) -> f64)(a as f64, b as f64, c as f64) as i64 };
-    (@int (a b) $f:expr) => { |a, b| ($f as fn(f64, f64) -> f64)(a as f64, b as f64) as i64 };
-    (@int ($($x:ident)*) $f:expr, $int:expr) => { $int };
+    (@int (x) $f:expr) => { (|x: i64| rows!(@double (x) $f)(x as f64) as i64) };
+    (@int (a b) $f:expr) => { (|a: i64, b: i64| rows!(@double (a b) $f)(a as f64, b as f64) as i64) };
+    (@int (a b c) $f:expr) => {
+        (|a: i64, b: i64, c: i64| rows!(@double (a b c) $f)(a as f64, b as f64, c as f64) as i64)
+    };
+    (@int (x) $f:expr, $int:expr) => { ({ let f: fn(i64) -> i64 = $int; f }) };
+    (@int (a b) $f:expr, $int:expr) => { ({ let f: fn(i64, i64) -> i64 = $int; f }) };
     (@method $(#[$doc:meta])* $name:ident (x)) => {
         $(#[$doc])*
         #[track_caller]
@@ -93,6 +101,16 @@ fn sign_of(x: f64) -> f64 {
     }
 }
 
+/// The larger of two, NaN if either is.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The smaller of two, NaN if either is.
+fn smaller(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
 /// Gradient that flows where a condition does not hold.
 fn unless(condition: Tensor, g: &Tensor) -> Tensor {
     Tensor::where_(&condition, 0.0, g)
@@ -120,7 +138,7 @@ rows! {
     sign(x) => "Sign" Arithmetic {
         cpu: sign_of,
         wgsl: "sign_(x)",
-        wgsl_int: "sign(x)",
+        wgsl_int: "(x >> 31u) | min(x, 1)",
         grad: [|g| g * 0.0],
         test: [(-4.0, 4.0)], at [0.0, f64::NAN], within 0.0,
     }
@@ -277,7 +295,7 @@ rows! {
     }
     /// The larger of the two, NaN if either is. Derivatives: 1 for the larger; equal operands get half each.
     maximum(a, b) => "Maximum" Arithmetic {
-        cpu: |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) },
+        cpu: larger,
         wgsl: "max_(a, b)",
         wgsl_int: "max(a, b)",
         grad: [
@@ -288,7 +306,7 @@ rows! {
     }
     /// The smaller of the two, NaN if either is. Derivatives: 1 for the smaller; equal operands get half each.
     minimum(a, b) => "Minimum" Arithmetic {
-        cpu: |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) },
+        cpu: smaller,
         wgsl: "min_(a, b)",
         wgsl_int: "min(a, b)",
         grad: [
@@ -362,12 +380,18 @@ rows! {
 
     /// `a` held between the bounds `b` and `c`; `c` where the bounds cross. Derivative: 1 strictly between them, else 0.
     ///
-    /// The bounds are numbers or tensors that take no gradient; bounds that do are `x.maximum(b).minimum(c)`.
+    /// The bounds are numbers, infinite for none, or tensors that take no gradient; bounds that do are
+    /// `x.maximum(b).minimum(c)`.
     clamp(a, b, c) => "Clamp" Arithmetic {
-        cpu: |a, b, c| if a.is_nan() { a } else { a.max(b).min(c) },
+        cpu: |a, b, c| smaller(larger(a, b), c),
         wgsl: "min_(max_(a, b), c)",
         wgsl_int: "min(max(a, b), c)",
-        grad: [|g, a, b, c| Tensor::where_(&a.gt(b).logical_and(a.lt(c)), g, 0.0)],
+        grad: [|g, a, b, c| {
+            // An infinite bound is none, even for an infinite `a`.
+            let above = a.gt(b).logical_or(b.eq(f64::NEG_INFINITY));
+            let below = a.lt(c).logical_or(c.eq(f64::INFINITY));
+            Tensor::where_(&above.logical_and(below), g, 0.0)
+        }],
         test: [(-4.0, 4.0), (-2.0, -1.0), (1.0, 2.0)], at [f64::NAN], within 0.0,
     }
 }

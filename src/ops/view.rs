@@ -102,7 +102,10 @@ impl Tensor {
     #[track_caller]
     pub fn permute(&self, dims: impl Ints) -> Tensor {
         let given = dims.ints();
-        let order: Dims = given.iter().map(|&d| axis("permute", self.shape(), d)).collect();
+        let mut order = Dims::new();
+        for &d in &given {
+            order.push(axis("permute", self.shape(), d));
+        }
         let mut inverse: Dims = Dims::from_elem(usize::MAX, self.rank());
         for (i, &d) in order.iter().enumerate() {
             if self.rank() == order.len() {

@@ -33,7 +33,7 @@ pub(super) fn gather(text: &mut Text, n: usize) -> (String, usize) {
     );
     let numel = node.value.numel();
     text.set_threads(numel);
-    (MAP.compose(&text.header(), &[("hook_element", &hook)]), numel.div_ceil(64))
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), numel.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
 /// `y = x`, then `y[i with i_dim replaced by index[i]] += source[i]` for some `entries` of each line of the index.
@@ -72,7 +72,7 @@ pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (
         ("hook_store", format!("fn hook_store(i: u32, x: T) {{\n  {y}[i] = {sum};\n}}")),
     ];
     let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
-    (SCATTER_ADD.compose(&header, &hooks), node.value.numel().div_ceil(64))
+    (SCATTER_ADD.compose(&header, &hooks), node.value.numel().div_ceil(SCATTER_ADD.workgroup_size[0] as usize))
 }
 
 /// The body that finds the line of the index that belongs to result `i`, and the coordinate of `i` along it.
@@ -117,7 +117,7 @@ pub(super) fn write(text: &mut Text, n: usize) -> (String, usize) {
     };
     let hook = format!("fn hook_element(i: u32) {{\n{lines}}}");
     text.set_threads(to.numel());
-    (MAP.compose(&text.header(), &[("hook_element", &hook)]), to.numel().div_ceil(64))
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), to.numel().div_ceil(MAP.workgroup_size[0] as usize))
 }
 
 /// An index as an `i32`.

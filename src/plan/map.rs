@@ -37,7 +37,7 @@ pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String,
         (numel.div_ceil(2), in_pairs(text, numel, &lines, &narrow))
     };
     text.set_threads(threads);
-    (MAP.compose(&text.header(), &[("hook_element", &hook)]), threads.div_ceil(64))
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), threads.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
 /// Two narrow floats share a word, so one thread computes both and stores the word.

@@ -2,7 +2,8 @@
 
 use super::Place;
 use super::flow::Flow;
-use super::steps::{Item, Schedule, Step, bytes_of as bytes};
+use super::steps::{Item, Schedule, Step};
+use crate::dtype::DType;
 use std::collections::HashMap;
 
 /// A buffer that exists while the plan runs.
@@ -16,7 +17,13 @@ pub struct Slot {
     pub used: (usize, usize),
 }
 
-pub use super::steps::bytes_of;
+/// Bytes that elements take in device memory: one word each, or two narrow floats a word.
+pub fn bytes_of(dtype: DType, numel: usize) -> usize {
+    match dtype {
+        DType::F16 | DType::BF16 => numel.div_ceil(2) * 4,
+        _ => numel * 4,
+    }
+}
 
 /// The size of the buffer that holds `bytes`: at most a quarter more, so that buffers fit many values.
 pub fn size_class(bytes: usize) -> usize {
@@ -50,7 +57,7 @@ pub(super) fn assign(flow: &Flow, schedule: &Schedule) -> Memory {
     let mut memory = Memory { slots: Vec::new(), places: HashMap::new() };
     for (i, input) in flow.graph.inputs.iter().enumerate() {
         let place = if input.donated {
-            let bytes = size_class(bytes(input.value.dtype, input.value.numel()));
+            let bytes = size_class(bytes_of(input.value.dtype, input.value.numel()));
             memory.slots.push(Slot { bytes, input: Some(i), used: (usize::MAX, 0) });
             Place::Slot(memory.slots.len() - 1)
         } else {
@@ -103,8 +110,8 @@ fn items(step: &Step) -> impl Iterator<Item = Item> + '_ {
 
 fn size(flow: &Flow, schedule: &Schedule, item: Item) -> usize {
     match item {
-        Item::Input(i) => bytes(flow.graph.inputs[i].value.dtype, flow.graph.inputs[i].value.numel()),
-        Item::Node(n) => bytes(flow.node(n).value.dtype, flow.node(n).value.numel()),
+        Item::Input(i) => bytes_of(flow.graph.inputs[i].value.dtype, flow.graph.inputs[i].value.numel()),
+        Item::Node(n) => bytes_of(flow.node(n).value.dtype, flow.node(n).value.numel()),
         Item::Scratch(k) => 4 * schedule.scratch[k],
     }
 }

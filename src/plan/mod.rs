@@ -15,6 +15,8 @@ mod print;
 mod reduce;
 mod steps;
 pub mod template;
+#[cfg(test)]
+mod tests;
 mod wgsl;
 
 pub use key::{Key, key};
@@ -83,6 +85,8 @@ pub struct Output {
 pub struct Binding {
     /// Which buffer.
     pub place: Place,
+    /// Whether the kernel reads it.
+    pub read: bool,
     /// Whether the kernel writes it.
     pub write: bool,
 }

@@ -22,11 +22,11 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |written: bool| -> String {
-            let places: Vec<String> = self.bindings.iter().filter(|b| b.write == written).map(|b| b.place.to_string()).collect();
+        let list = |listed: fn(&&Binding) -> bool| -> String {
+            let places: Vec<String> = self.bindings.iter().filter(listed).map(|b| b.place.to_string()).collect();
             places.join(" ")
         };
-        let (reads, writes) = (list(false), list(true));
+        let (reads, writes) = (list(|b| b.read), list(|b| b.write));
         let arrow = if reads.is_empty() { "->" } else { " ->" };
         write!(f, "{:<24} {reads}{arrow} {writes}, {}", self.label, counted(self.workgroups, "group"))?;
         let outputs: Vec<String> = self.outputs.iter().map(|output| format!("%{}", output.node)).collect();
@@ -38,12 +38,6 @@ impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes, used {}..={}", self.bytes, self.used.0, self.used.1)?;
         self.input.map_or(Ok(()), |input| write!(f, ", taken over from x{input}"))
-    }
-}
-
-impl fmt::Display for Binding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.place, if self.write { " (written)" } else { "" })
     }
 }
 

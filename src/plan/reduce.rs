@@ -108,7 +108,7 @@ pub(super) fn reduce(text: &mut Text, n: usize, reduction: &Reduction, from: Opt
     ];
     let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
     match reduction.by_thread {
-        true => (REDUCE_THREAD.compose(&header, &hooks), reduction.rows.div_ceil(64)),
+        true => (REDUCE_THREAD.compose(&header, &hooks), reduction.rows.div_ceil(REDUCE_THREAD.workgroup_size[0] as usize)),
         false => (REDUCE_GROUP.compose(&header, &hooks), reduction.rows),
     }
 }

@@ -3,7 +3,6 @@
 
 use super::flow::Flow;
 use super::reduce::Reduction;
-use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
@@ -142,6 +141,8 @@ impl Writer<'_> {
             nodes.iter().copied().filter(|&n| flow.node(n).held || flow.readers(Source::Node(n)).iter().any(|&r| self.place[r] != at)).collect();
         let mut dying: Vec<Source> =
             sources.iter().filter(|(source, whole)| *whole && self.dies(*source, nodes[0])).map(|(source, _)| *source).collect();
+        // What is updated step by step then stays in one buffer.
+        dying.sort_by_key(|source| matches!(source, Source::Node(_)));
         let mut over = Vec::new();
         for &n in &outputs {
             if let Some(i) = dying.iter().position(|&source| flow.dtype(source) == flow.node(n).value.dtype) {
@@ -188,13 +189,5 @@ impl Writer<'_> {
         let step = self.schedule.steps.last_mut().expect("just pushed");
         step.reads.extend(over.iter().map(|(_, base)| *base));
         step.over.extend(over);
-    }
-}
-
-/// Bytes that elements take in device memory: one word each, or two narrow floats a word.
-pub fn bytes_of(dtype: DType, numel: usize) -> usize {
-    match dtype {
-        DType::F16 | DType::BF16 => numel.div_ceil(2) * 4,
-        _ => numel * 4,
     }
 }

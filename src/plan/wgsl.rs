@@ -24,7 +24,7 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
         Work::ScatterAdd(entries) => index::scatter_add(&mut text, n, entries.clone()),
         Work::Write => index::write(&mut text, n),
     };
-    let bindings = text.bindings.iter().map(|bound| Binding { place: bound.place, write: bound.write }).collect();
+    let bindings = text.bindings.iter().map(|bound| Binding { place: bound.place, read: bound.read, write: bound.write }).collect();
     let outputs = step.outputs.iter().map(|&node| Output { node, slot: memory.slot(node) }).collect();
     let label = label(flow, step);
     Kernel { label, wgsl: wgsl.into(), bindings, params: text.params, workgroups, nodes: step.nodes.clone(), outputs }
@@ -51,6 +51,7 @@ pub(super) struct Text<'a> {
 struct Bound {
     place: Place,
     element: &'static str,
+    read: bool,
     write: bool,
 }
 
@@ -67,9 +68,10 @@ impl Text<'_> {
 
     fn bind_place(&mut self, place: Place, element: &'static str, write: bool) -> String {
         let at = self.bindings.iter().position(|bound| bound.place == place).unwrap_or_else(|| {
-            self.bindings.push(Bound { place, element, write });
+            self.bindings.push(Bound { place, element, read: false, write: false });
             self.bindings.len() - 1
         });
+        self.bindings[at].read |= !write;
         self.bindings[at].write |= write;
         format!("b{at}")
     }

@@ -55,7 +55,11 @@ impl Drop for GradGuard {
 /// The user's line: the caller's, or while a gradient rule runs, the line of the forward operation.
 #[track_caller]
 pub(crate) fn site() -> &'static Location<'static> {
-    SITE.get().unwrap_or_else(|| Location::caller())
+    match SITE.get() {
+        Some(at) => at,
+        // Not in a closure, which would have a line of its own.
+        None => Location::caller(),
+    }
 }
 
 /// Attributes what `f` records to a line.

@@ -1,2 +1,13 @@
-//! One binary of integration tests.
-mod smoke;
+//! The integration tests, in one binary: one link, easy to carry to a machine with a real GPU.
+
+mod cases;
+mod common;
+mod derivatives;
+mod graphs;
+mod layers;
+mod misuse;
+mod oracle;
+mod parity;
+mod plans;
+mod sabotage;
+mod seeds;

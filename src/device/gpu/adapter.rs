@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use parking_lot::Mutex;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A graphics adapter as the system describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,18 +119,27 @@ fn translate(source: wgpu::Error) -> Error {
     }
 }
 
+/// OpenGL is left out: it lists adapters a second time, with fewer abilities.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// The entrance to wgpu, opened once: loading the drivers takes time.
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = BACKENDS;
+        // The default flags validate indirect dispatches even in release builds, which costs a hidden dispatch each.
+        descriptor.flags = match std::env::var_os("WGPU_VALIDATION") {
+            Some(_) => wgpu::InstanceFlags::debugging(),
+            None => wgpu::InstanceFlags::empty(),
+        };
+        wgpu::Instance::new(descriptor)
+    })
+}
+
+/// All adapters that compute; among equals the order is the system's.
 fn found() -> Vec<wgpu::Adapter> {
-    // A discrete GPU may come with several drivers; the order of the system is kept among equals.
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends;
-    // The default flags validate indirect dispatches even in release builds, which costs a hidden dispatch each.
-    descriptor.flags = match std::env::var_os("WGPU_VALIDATION") {
-        Some(_) => wgpu::InstanceFlags::debugging(),
-        None => wgpu::InstanceFlags::empty(),
-    };
-    let instance = wgpu::Instance::new(descriptor);
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    let mut adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS));
     adapters.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,

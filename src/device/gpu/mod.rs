@@ -93,11 +93,6 @@ impl Gpu {
         Gpu { fault: Some(fault), ..self }
     }
 
-    /// What was opened.
-    pub fn description(&self) -> &AdapterDescription {
-        &self.context.description
-    }
-
     /// The plan of a graph, made now or earlier, with its pipelines.
     fn prepare(&self, graph: &Graph) -> Result<Arc<Prepared>> {
         let key = key(graph);
@@ -177,7 +172,7 @@ impl Backend for Gpu {
         let session = Session::open(self, graph)?;
         let kernels = session.prepared.plan.kernels.len();
         session.dispatch(0..kernels)?;
-        session.settle(|_, buffer| buffer);
+        session.settle();
         *self.uploaded.lock() = 0;
         let mut stats = self.stats.lock();
         stats.flushes += 1;
@@ -201,9 +196,9 @@ impl Backend for Gpu {
     }
 
     fn stats(&self) -> Stats {
-        let player = self.player.lock();
+        let (pipelines, bind_groups) = self.player.lock().pipelines.created;
         let (buffers, bytes) = self.memory.counts();
-        Stats { pipelines: player.pipelines.compiled(), bind_groups: player.pipelines.groups_created, buffers, bytes, ..*self.stats.lock() }
+        Stats { pipelines, bind_groups, buffers, bytes, ..*self.stats.lock() }
     }
 
     fn explain(&self) -> String {

@@ -24,19 +24,17 @@ pub(super) struct Pipelines {
     compiled: HashMap<Arc<str>, Arc<Pipeline>>,
     layouts: HashMap<u32, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
     groups: HashMap<(u32, SmallVec<[u64; 8]>), wgpu::BindGroup>,
-    /// Bind groups created so far.
-    pub groups_created: u64,
+    /// Pipelines and bind groups created so far.
+    pub created: (u64, u64),
 }
+
+/// More pipelines than this are searched for those that no plan has any more.
+const MAX_PIPELINES: usize = 1024;
 
 /// More bind groups than this are taken for leftovers of shapes that do not come back.
 const MAX_GROUPS: usize = 8192;
 
 impl Pipelines {
-    /// Pipelines compiled so far.
-    pub fn compiled(&self) -> u64 {
-        self.compiled.len() as u64
-    }
-
     /// The pipeline of a kernel, compiled if it is new.
     pub fn pipeline(&mut self, context: &Context, kernel: &Kernel) -> Result<Arc<Pipeline>> {
         if let Some(pipeline) = self.compiled.get(&kernel.wgsl) {
@@ -61,6 +59,10 @@ impl Pipelines {
             let message = format!("kernel {} does not compile: {source}\n{}", kernel.label, kernel.wgsl);
             Error::with_source(Kind::DeviceLost, message, source)
         })?;
+        if self.compiled.len() >= MAX_PIPELINES {
+            self.compiled.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
+        }
+        self.created.0 += 1;
         let pipeline = Arc::new(Pipeline { raw, pattern });
         self.compiled.insert(kernel.wgsl.clone(), pipeline.clone());
         Ok(pipeline)
@@ -71,10 +73,10 @@ impl Pipelines {
         if self.groups.len() >= MAX_GROUPS {
             self.groups.clear();
         }
-        let Pipelines { groups, layouts, groups_created, .. } = self;
+        let Pipelines { groups, layouts, created, .. } = self;
         let key = (pipeline.pattern, buffers.iter().map(|(id, _)| *id).collect());
         groups.entry(key).or_insert_with(|| {
-            *groups_created += 1;
+            created.1 += 1;
             let limit = context.limits.max_storage_buffer_binding_size;
             let bound = |buffer, size| wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: wgpu::BufferSize::new(size) });
             let params = bound(params, PARAMS_BYTES);

@@ -74,8 +74,8 @@ impl<'a> Session<'a> {
     }
 
     /// The buffer of a slot.
-    pub fn slot(&self, slot: usize) -> &Arc<PooledBuffer> {
-        &self.slots[slot]
+    pub fn slot(&self, slot: usize) -> Buffer {
+        self.slots[slot].clone()
     }
 
     /// Submits some of the kernels.
@@ -110,9 +110,9 @@ impl<'a> Session<'a> {
     }
 
     /// Gives every held value its buffer.
-    pub fn settle(&self, wrap: impl Fn(usize, Buffer) -> Buffer) {
+    pub fn settle(&self) {
         for &(node, slot) in &self.prepared.plan.held {
-            self.graph.nodes[node].value.settle(Ok(wrap(node, self.slots[slot].clone())));
+            self.graph.nodes[node].value.settle(Ok(self.slot(slot)));
         }
     }
 

@@ -1,0 +1,84 @@
+//! The images: read from a file that may be wrong, split, and put on a device.
+
+use crate::about;
+use crate::common::Result;
+use crate::net::Mlp;
+use std::path::Path;
+use wgrad::{DType, Device, Tensor, autograd::no_grad};
+
+pub const PIXELS: usize = 64;
+pub const CLASSES: usize = 10;
+/// Images in the set: a file with fewer has lost some.
+const IMAGES: usize = 1797;
+/// The split is the same whatever `--seed` says, so that results can be compared.
+const SPLIT_SEED: u64 = 1998;
+
+/// One line of the file: the pixels and the label.
+pub type Image = [u8; PIXELS + 1];
+
+/// Reads the images; an error says what is wrong in which line.
+pub fn read(path: &Path) -> Result<Vec<Image>> {
+    let bytes = std::fs::read(path).map_err(about(path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let wrong = |line, what| format!("{}:{line}: {what}", path.display());
+    let mut images = Vec::with_capacity(IMAGES);
+    for (i, line) in text.trim_end().lines().enumerate() {
+        images.push(image(line).map_err(|what| wrong(i + 1, what))?);
+    }
+    if images.len() < IMAGES {
+        let what = format!("the file ends after {} images, and the set has {IMAGES}", images.len());
+        return Err(wrong(images.len() + 1, what).into());
+    }
+    Ok(images)
+}
+
+fn image(line: &str) -> Result<Image, String> {
+    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+    let mut image = [0; PIXELS + 1];
+    if fields.len() != image.len() {
+        return Err(format!("expected {PIXELS} pixels and a label, found {} fields", fields.len()));
+    }
+    for (i, (value, field)) in image.iter_mut().zip(&fields).enumerate() {
+        let (what, most) = if i < PIXELS { ("pixel", 16) } else { ("label", CLASSES as u8 - 1) };
+        let number = field.parse().ok().filter(|&number| number <= most);
+        *value = number.ok_or_else(|| format!("field {}: expected a {what} from 0 to {most}, found {field:?}", i + 1))?;
+    }
+    Ok(image)
+}
+
+/// Four fifths of the images to learn from, and the rest.
+pub fn split(images: Vec<Image>) -> Result<(Vec<Image>, Vec<Image>)> {
+    let cpu = Device::cpu();
+    cpu.manual_seed(SPLIT_SEED);
+    let order = Tensor::randperm(images.len(), &cpu).to_vec::<i32>()?;
+    let mut seen: Vec<Image> = order.iter().map(|&i| images[i as usize]).collect();
+    let unseen = seen.split_off(images.len() * 4 / 5);
+    Ok((seen, unseen))
+}
+
+/// Images and their labels on a device.
+pub struct Set {
+    /// `[images, 64]`, from 0 to 1.
+    pub x: Tensor,
+    /// `[images]`
+    pub y: Tensor,
+}
+
+impl Set {
+    pub fn new(images: &[Image], dev: &Device) -> Set {
+        let pixels: Vec<f32> = images.iter().flat_map(|image| &image[..PIXELS]).map(|&p| p as f32 / 16.0).collect();
+        let labels: Vec<u8> = images.iter().map(|image| image[PIXELS]).collect();
+        Set { x: Tensor::from_slice(&pixels, [images.len(), PIXELS], dev), y: Tensor::new(labels, dev) }
+    }
+
+    /// The network's mean cross entropy: a tensor, which need not have been computed yet.
+    pub fn loss(&self, net: &Mlp) -> Tensor {
+        let _unrecorded = no_grad();
+        net.forward(&self.x).cross_entropy(&self.y)
+    }
+
+    /// How many of the images the network reads right.
+    pub fn right(&self, net: &Mlp) -> Tensor {
+        net.read(&self.x).eq(&self.y).sum().cast(DType::F32)
+    }
+}

@@ -1,0 +1,64 @@
+//! What is made of the results: a table and a picture.
+
+use crate::Epoch;
+use crate::common::Result;
+use crate::data::CLASSES;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use std::ops::Range;
+use std::path::Path;
+
+/// How often each digit was read as which.
+pub fn confusion_table(labels: &[i32], read: &[i32]) -> String {
+    let mut counts = [[0; CLASSES]; CLASSES];
+    for (&label, &read) in labels.iter().zip(read) {
+        counts[label as usize][read as usize] += 1;
+    }
+    let mut table = String::from("read as");
+    (0..CLASSES).for_each(|digit| table += &format!("{digit:>4}"));
+    for (digit, row) in counts.iter().enumerate() {
+        table += &format!("\n   is {digit}");
+        row.iter().for_each(|&n| table += &format!("{:>4}", if n == 0 { ".".into() } else { n.to_string() }));
+    }
+    table + "\n"
+}
+
+/// The losses and the accuracy by epoch as an SVG picture.
+pub fn draw(history: &[Epoch], path: &Path) -> Result {
+    let area = SVGBackend::new(path, (960, 400)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let (left, right) = area.split_horizontally(480);
+    let train_loss = Curve { label: "training", color: BLUE, at: |e| e.train_loss };
+    let test_loss = Curve { label: "test", color: RED, at: |e| e.test_loss };
+    let accuracy = Curve { label: "test", color: RED, at: |e| 100.0 * e.test_accuracy };
+    let most = history.iter().fold(0.0, |m: f64, e| m.max(e.train_loss).max(e.test_loss));
+    let least = history.iter().fold(0.99, |m: f64, e| m.min(e.test_accuracy));
+    chart(&left, "cross entropy", 0.0..1.05 * most, history, &[train_loss, test_loss])?;
+    chart(&right, "accuracy in %", (100.0 * least).floor()..100.0, history, &[accuracy])?;
+    Ok(area.present()?)
+}
+
+struct Curve {
+    label: &'static str,
+    color: RGBColor,
+    at: fn(&Epoch) -> f64,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn chart(area: &Area, title: &str, y: Range<f64>, history: &[Epoch], curves: &[Curve]) -> Result {
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(48)
+        .build_cartesian_2d(1..history.len().max(2), y)?;
+    chart.configure_mesh().x_desc("epoch").light_line_style(TRANSPARENT).draw()?;
+    for &Curve { label, color, at } in curves {
+        let points = history.iter().enumerate().map(|(i, e)| (i + 1, at(e)));
+        let key = move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2));
+        chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?.label(label).legend(key);
+    }
+    chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+    Ok(())
+}

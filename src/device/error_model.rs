@@ -1,0 +1,217 @@
+//! How far a GPU's results may lie from the reference's, element by element, when its kernel read what the reference read.
+//!
+//! Operands from outside a kernel are exact. Inside a fused kernel every value carries a bound, which the next operation
+//! turns into a bound of its own by being evaluated at both ends. Bounds are first order: a bound of zero means that the
+//! bits must agree, and an infinite one that anything may come out.
+
+use crate::data::{Data, View};
+use crate::device::cpu::{elements, evaluate};
+use crate::dtype::DType;
+use crate::ops::op::{Distribution, Fold, Op};
+use crate::ops::row::{Row, RowKind};
+use crate::tensor::device::{Arg, Graph, Node, Source};
+use half::{bf16, f16};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rounding of one operation; drivers may round to the nearest number or towards zero.
+const ROUNDING: f64 = 1.2e-7;
+/// Numbers below the smallest normal one may be flushed to zero.
+const TINY: f64 = 1.2e-38;
+
+/// The bounds of each node of one kernel, given the reference's value of every node.
+pub fn bounds(graph: &Graph, reference: &[Arc<Data>], nodes: &[usize]) -> HashMap<usize, Vec<f64>> {
+    let mut model = Model { graph, reference, bounds: HashMap::new() };
+    for &n in nodes {
+        let bound = model.bound(n);
+        model.bounds.insert(n, bound);
+    }
+    model.bounds
+}
+
+/// Whether a result is as good as the reference's, and how far it is off.
+pub fn compare(got: f64, wanted: f64, bound: f64) -> (bool, f64) {
+    let error = distance(got, wanted);
+    (error <= bound, error)
+}
+
+struct Model<'a> {
+    graph: &'a Graph,
+    reference: &'a [Arc<Data>],
+    bounds: HashMap<usize, Vec<f64>>,
+}
+
+impl Model<'_> {
+    fn bound(&self, n: usize) -> Vec<f64> {
+        let node = &self.graph.nodes[n];
+        let y = &self.reference[n];
+        let exact = || vec![0.0; y.len()];
+        match &node.value.op {
+            Op::Data | Op::Full(_) | Op::Gather { .. } | Op::Write(_) => exact(),
+            Op::Iota => scaled(y, |y| if y.abs() > 16_777_216.0 { ROUNDING * y.abs() } else { 0.0 }),
+            Op::Random(Distribution::Normal, _) => scaled(y, |y| 2e-6 * (1.0 + y.abs()) + node.value.dtype.epsilon() * y.abs()),
+            Op::Random(Distribution::Uniform | Distribution::Integer { .. }, _) => exact(),
+            Op::Map(row) => self.pointwise(node, y, |x, e, y| map_bound(row, x, e, y, node.value.dtype)),
+            Op::Cast => self.pointwise(node, y, |x, e, y| cast_bound(x[0], e[0], y, node.value.dtype)),
+            Op::Reduce { fold: Fold::Sum, .. } => {
+                let terms = node.args[0].layout.numel() / y.len();
+                self.summed(node, y, terms, 8.0)
+            }
+            Op::Reduce { fold: Fold::Max | Fold::Min, .. } => exact(),
+            Op::Matmul => self.summed(node, y, node.args[0].layout.shape.last().copied().unwrap_or(1), 8.0),
+            Op::ScatterAdd { dim } => self.summed(node, y, node.args[1].layout.shape[*dim], 4.0),
+        }
+    }
+
+    fn data(&self, arg: &Arg) -> Arc<Data> {
+        match arg.source {
+            Source::Node(n) => self.reference[n].clone(),
+            Source::Input(i) => elements(&self.graph.inputs[i].buffer),
+        }
+    }
+
+    /// A bound for each element from the operands there and their bounds.
+    fn pointwise(&self, node: &Node, y: &Data, f: impl Fn(&[f64], &[f64], f64) -> f64) -> Vec<f64> {
+        let data: Vec<Arc<Data>> = node.args.iter().map(|arg| self.data(arg)).collect();
+        let operands: Vec<(Vec<f64>, Option<&Vec<f64>>)> = node
+            .args
+            .iter()
+            .zip(&data)
+            .map(|(arg, data)| {
+                let bounds = match arg.source {
+                    Source::Node(n) => self.bounds.get(&n),
+                    Source::Input(_) => None,
+                };
+                (arg.layout.indices().map(|at| data.at(at)).collect(), bounds)
+            })
+            .collect();
+        let (mut x, mut e) = (vec![0.0; operands.len()], vec![0.0; operands.len()]);
+        (0..y.len())
+            .map(|i| {
+                for (k, (values, bounds)) in operands.iter().enumerate() {
+                    x[k] = values[i];
+                    // Members of one kernel are read in order, so bounds need no layout.
+                    e[k] = bounds.map_or(0.0, |bounds| bounds[i]);
+                }
+                f(&x, &e, y.at(i))
+            })
+            .collect()
+    }
+
+    /// Bounds of sums of `terms` products or numbers: the error of a sum in any order grows with its absolute terms.
+    fn summed(&self, node: &Node, y: &Data, terms: usize, least: f64) -> Vec<f64> {
+        if !node.value.dtype.is_float() {
+            return vec![0.0; y.len()];
+        }
+        let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
+        let views: Vec<View> = node.args.iter().zip(&data).map(|(arg, data)| View { data, layout: &arg.layout }).collect();
+        let sizes = evaluate(&node.value, &views).expect("the reference was evaluated before");
+        let factor = ROUNDING / 2.0 * (least + (terms as f64).sqrt());
+        (0..y.len())
+            .map(|i| match (sizes.at(i).is_finite(), y.at(i).is_finite()) {
+                (true, _) => factor * sizes.at(i) + TINY,
+                // The sum may overflow in one order and not in another.
+                (false, true) => f64::INFINITY,
+                (false, false) => 0.0,
+            })
+            .collect()
+    }
+}
+
+fn scaled(y: &Data, f: impl Fn(f64) -> f64) -> Vec<f64> {
+    (0..y.len()).map(|i| f(y.at(i))).collect()
+}
+
+fn absolute(x: &Data) -> Data {
+    match x {
+        Data::F32(v) => Data::F32(v.iter().map(|x| x.abs()).collect()),
+        other => other.clone(),
+    }
+}
+
+fn map_bound(row: &Row, x: &[f64], e: &[f64], y: f64, dtype: DType) -> f64 {
+    if row.kind == RowKind::Compare && (e[0] > 0.0 || e[1] > 0.0) {
+        return if (x[0] - x[1]).abs() > e[0] + e[1] { 0.0 } else { 1.0 };
+    }
+    let mut bound = 0.0;
+    let mut at = x.to_vec();
+    for k in 0..x.len() {
+        let e = if x[k].abs() < TINY && row.test.tolerance > 0.0 { e[k].max(x[k].abs()) } else { e[k] };
+        if e > 0.0 {
+            let y = row.at(x);
+            let moved = [x[k] - e, x[k] + e].map(|x| {
+                at[k] = x;
+                distance(row.at(&at), y)
+            });
+            at[k] = x[k];
+            bound += moved[0].max(moved[1]);
+        }
+    }
+    if !dtype.is_float() || row.test.tolerance == 0.0 {
+        return bound;
+    }
+    // The range reduction of trigonometric functions has an absolute error, which grows with the operand.
+    let size = if matches!(row.name, "sin" | "cos") { x[0].abs().max(1.0) } else { y.abs() };
+    let own = if size.is_finite() { row.test.tolerance.max(ROUNDING) * size } else { 0.0 };
+    bound + own + TINY
+}
+
+/// A conversion rounds as the reference does; only a bound of its operand makes it differ.
+fn cast_bound(x: f64, e: f64, y: f64, dtype: DType) -> f64 {
+    if e == 0.0 {
+        let flushed = if dtype.is_float() && x.abs() < TINY { TINY } else { 0.0 };
+        // Whole numbers beyond 2^24 are rounded on the way to a float.
+        return if dtype.is_float() && x.abs() > 16_777_216.0 { dtype.epsilon() * y.abs() } else { flushed };
+    }
+    let convert = |x: f64| match dtype {
+        DType::Bool => (x != 0.0) as u8 as f64,
+        DType::U32 => (x as u32) as f64,
+        DType::I32 => (x as i32) as f64,
+        DType::F16 => f16::from_f64(x).to_f64(),
+        DType::BF16 => bf16::from_f64(x).to_f64(),
+        DType::F32 | DType::F64 => x,
+    };
+    if dtype == DType::Bool && x.abs() <= e {
+        return 1.0;
+    }
+    distance(convert(x - e), y).max(distance(convert(x + e), y))
+}
+
+/// How far two numbers are apart; not at all if both are NaN, infinitely far if only one is a number.
+fn distance(a: f64, b: f64) -> f64 {
+    // What overflows in single precision is infinite.
+    let single = |x: f64| if x.abs() > f32::MAX as f64 { f64::INFINITY.copysign(x) } else { x };
+    let (a, b) = (single(a), single(b));
+    if a == b || (a.is_nan() && b.is_nan()) {
+        0.0
+    } else if a.is_finite() && b.is_finite() {
+        (a - b).abs()
+    } else {
+        f64::INFINITY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::scalar::rows;
+
+    #[test]
+    fn bounds_follow_the_function() {
+        let tight = map_bound(&rows::add, &[1.0, 2.0], &[0.0, 0.0], 3.0, DType::F32);
+        assert!(tight > 0.0 && tight < 1e-6);
+        assert!(map_bound(&rows::exp, &[10.0], &[1e-3], 22026.0, DType::F32) > 22.0);
+        assert_eq!(map_bound(&rows::gt, &[1.0, 0.5], &[0.1, 0.1], 1.0, DType::Bool), 0.0);
+        assert_eq!(map_bound(&rows::eq, &[1.0, 1.05], &[0.1, 0.0], 0.0, DType::Bool), 1.0);
+        assert_eq!(map_bound(&rows::relu, &[-1.0], &[0.0], 0.0, DType::F32), 0.0);
+        assert_eq!(map_bound(&rows::exp, &[88.7], &[0.1], 3.3e38, DType::F32), f64::INFINITY);
+    }
+
+    #[test]
+    fn special_values_must_agree() {
+        assert!(compare(f64::NAN, f64::NAN, 0.0).0);
+        assert!(!compare(0.0, f64::NAN, 1e30).0);
+        assert!(!compare(3e38, f64::INFINITY, 1e37).0);
+        assert!(compare(f64::INFINITY, f64::INFINITY, 0.0).0);
+    }
+}

@@ -1,0 +1,40 @@
+//! What all tests share: the devices they run on.
+
+use std::sync::OnceLock;
+use wgrad::{Device, Result};
+
+/// The CPU and, where there is an adapter, the GPU and its twin.
+pub fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu()];
+    if let Some(gpu) = gpu() {
+        devices.push(gpu.clone());
+        devices.push(Device::twin(&gpu).expect("an adapter that opened once opens twice"));
+    }
+    devices
+}
+
+/// The GPU, if there is one.
+///
+/// # Panics
+/// Without an adapter, if `WGRAD_REQUIRE_GPU` is set: a run that skips the GPU must not pass for one that does not.
+pub fn gpu() -> Option<Device> {
+    static GPU: OnceLock<Option<Device>> = OnceLock::new();
+    let open = || match Device::gpu() {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            assert!(std::env::var_os("WGRAD_REQUIRE_GPU").is_none(), "WGRAD_REQUIRE_GPU is set, but: {error}");
+            println!("no adapter: gpu and twin not tested ({error})");
+            None
+        }
+    };
+    GPU.get_or_init(open).clone()
+}
+
+/// Runs a test once on every device.
+pub fn on_every_device(case: impl Fn(&Device) -> Result<()>) {
+    for dev in devices() {
+        // Printed only for a test that fails, above its panic.
+        eprintln!("on {}:", dev.name());
+        case(&dev).unwrap();
+    }
+}

@@ -1,0 +1,246 @@
+//! The expressions of the cases: a reader for the part of Python they are written in.
+
+use super::functions::{Args, apply};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::ops::Bound;
+use wgrad::Tensor;
+
+/// Why a case cannot be checked.
+pub enum Stop {
+    /// The expression needs something that this crate or this test does not have.
+    Unsupported(String),
+    /// The crate refused what it should do.
+    Failed(wgrad::Error),
+}
+
+impl From<wgrad::Error> for Stop {
+    fn from(error: wgrad::Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+pub fn unsupported<T>(what: impl std::fmt::Display) -> Result<T, Stop> {
+    Err(Stop::Unsupported(what.to_string()))
+}
+
+/// What a part of an expression stands for.
+#[derive(Clone)]
+pub enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Value>),
+    Tensor(Tensor),
+}
+
+impl From<&Json> for Value {
+    fn from(json: &Json) -> Value {
+        match json {
+            Json::Null | Json::Object(_) => Value::None,
+            Json::Bool(x) => Value::Bool(*x),
+            Json::Number(x) => x.as_i64().map_or_else(|| Value::Float(x.as_f64().expect("numbers are doubles")), Value::Int),
+            // JSON has no word for these.
+            Json::String(x) if ["inf", "-inf", "nan"].contains(&x.as_str()) => Value::Float(x.parse().expect("Rust reads them")),
+            Json::String(x) => Value::Text(x.clone()),
+            Json::Array(x) => Value::List(x.iter().map(Value::from).collect()),
+        }
+    }
+}
+
+/// The integers of a JSON list.
+pub fn ints(json: &Json) -> Vec<isize> {
+    Value::from(json).ints().unwrap_or_default()
+}
+
+impl Value {
+    pub fn ints(&self) -> Option<Vec<isize>> {
+        match self {
+            Value::Int(i) => Some(vec![*i as isize]),
+            Value::List(items) => items.iter().map(|x| if let Value::Int(i) = x { Some(*i as isize) } else { None }).collect(),
+            _ => None,
+        }
+    }
+
+    pub fn tensors(self) -> Result<Vec<Tensor>, Stop> {
+        match self {
+            Value::Tensor(x) => Ok(vec![x]),
+            Value::List(items) => items.into_iter().map(Value::tensors).collect::<Result<Vec<_>, _>>().map(|x| x.concat()),
+            _ => unsupported("a list of something else than tensors"),
+        }
+    }
+}
+
+/// The value of an expression over inputs and attributes, tuples flattened.
+pub fn evaluate(expression: &str, attrs: &Json, inputs: &HashMap<String, Tensor>) -> Result<Vec<Tensor>, Stop> {
+    let attrs = attrs.as_object().into_iter().flatten().map(|(name, x)| (name.as_str(), Value::from(x)));
+    let inputs = inputs.iter().map(|(name, x)| (name.as_str(), Value::Tensor(x.clone())));
+    let mut reader = Reader { rest: expression, names: attrs.chain(inputs).collect() };
+    let value = reader.value()?;
+    if !reader.rest.is_empty() {
+        return unsupported(format!("the syntax of {:?}", reader.rest));
+    }
+    value.tensors()
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    names: HashMap<&'a str, Value>,
+}
+
+/// One place of `x[…]`.
+enum Place {
+    Rest,
+    New,
+    At(isize),
+    Range(Option<isize>, Option<isize>, Option<isize>),
+}
+
+impl<'a> Reader<'a> {
+    fn eat(&mut self, token: &str) -> bool {
+        let rest = self.rest.trim_start().strip_prefix(token);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn word(&mut self, part: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest.trim_start();
+        let (word, rest) = rest.split_at(rest.find(|c| !part(c)).unwrap_or(rest.len()));
+        self.rest = rest;
+        word
+    }
+
+    fn value(&mut self) -> Result<Value, Stop> {
+        let mut value = match self.rest.trim_start().chars().next() {
+            Some('[') if self.eat("[") => Value::List(self.items("]", |reader| reader.value())?),
+            Some('(') if self.eat("(") => Value::List(self.items(")", |reader| reader.value())?),
+            Some('\'') if self.eat("'") => {
+                let text = self.word(|c| c != '\'').to_string();
+                self.eat("'");
+                Value::Text(text)
+            }
+            Some('-' | '0'..='9') => {
+                let word = self.word(|c| "+-.".contains(c) || c.is_alphanumeric());
+                let int = word.parse().map(Value::Int);
+                int.or_else(|_| word.parse().map(Value::Float)).or_else(|_| unsupported(format!("the number {word}")))?
+            }
+            _ => self.name()?,
+        };
+        while self.eat("[") {
+            let places = self.items("]", |reader| reader.place())?;
+            let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
+            value = Value::Tensor(index(x, &places));
+        }
+        Ok(value)
+    }
+
+    fn items<T>(&mut self, end: &str, item: impl Fn(&mut Self) -> Result<T, Stop>) -> Result<Vec<T>, Stop> {
+        let mut items = Vec::new();
+        while !self.eat(end) {
+            items.push(item(self)?);
+            if !self.eat(",") && !self.rest.starts_with(end) {
+                return unsupported(format!("the syntax of {:?}", self.rest));
+            }
+        }
+        Ok(items)
+    }
+
+    /// A variable, a constant, or a call: `torch.f(…)`, `F.f(…)` or `x.f(…)`.
+    fn name(&mut self) -> Result<Value, Stop> {
+        let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
+        if !self.eat("(") {
+            let constant = match name {
+                "None" => Some(Value::None),
+                "True" => Some(Value::Bool(true)),
+                "False" => Some(Value::Bool(false)),
+                _ => self.names.get(name).cloned(),
+            };
+            return constant.map_or_else(|| unsupported(format!("the name {name:?}")), Ok);
+        }
+        let (owner, function) = name.rsplit_once('.').unwrap_or(("", name));
+        let mut args = Args::default();
+        match self.names.get(owner) {
+            Some(x) => args.positional.push_back(x.clone()),
+            None if owner == "torch" || owner == "F" => {}
+            None => return unsupported(name),
+        }
+        for (key, value) in self.items(")", |reader| reader.argument())? {
+            match key {
+                Some(key) => drop(args.named.insert(key.to_string(), value)),
+                None => args.positional.push_back(value),
+            }
+        }
+        let mut values = apply(function, &mut args)?;
+        if let Some(left) = args.named.keys().next() {
+            return unsupported(format!("argument {left} of {name}"));
+        }
+        if !args.positional.is_empty() {
+            return unsupported(format!("the last arguments of {name}"));
+        }
+        Ok(match values.len() {
+            1 => Value::Tensor(values.remove(0)),
+            _ => Value::List(values.into_iter().map(Value::Tensor).collect()),
+        })
+    }
+
+    fn argument(&mut self) -> Result<(Option<&'a str>, Value), Stop> {
+        let start = self.rest;
+        let key = self.word(|c| c == '_' || c.is_alphanumeric());
+        if !key.is_empty() && self.eat("=") {
+            return Ok((Some(key), self.value()?));
+        }
+        self.rest = start;
+        Ok((None, self.value()?))
+    }
+
+    fn place(&mut self) -> Result<Place, Stop> {
+        if self.eat("...") {
+            return Ok(Place::Rest);
+        }
+        let mut ends = Vec::new();
+        loop {
+            let open = self.rest.trim_start().starts_with([':', ',', ']']);
+            ends.push(if open { Value::None } else { self.value()? });
+            if !self.eat(":") {
+                break;
+            }
+        }
+        let end = |x: &Value| match x {
+            Value::None => Ok(None),
+            Value::Int(i) => Ok(Some(*i as isize)),
+            _ => unsupported("indexing by a tensor"),
+        };
+        match ends.as_slice() {
+            [Value::None] => Ok(Place::New),
+            [Value::Int(i)] => Ok(Place::At(*i as isize)),
+            [a, b] => Ok(Place::Range(end(a)?, end(b)?, None)),
+            [a, b, step] => Ok(Place::Range(end(a)?, end(b)?, end(step)?)),
+            _ => unsupported("indexing by a tensor"),
+        }
+    }
+}
+
+/// `x[…]`.
+fn index(mut x: Tensor, places: &[Place]) -> Tensor {
+    let named = places.iter().filter(|place| matches!(place, Place::At(_) | Place::Range(..))).count();
+    let unnamed = x.rank() - named;
+    let mut dim = 0;
+    for place in places {
+        match *place {
+            Place::Rest => dim += unnamed as isize,
+            Place::New => {
+                x = x.unsqueeze(dim);
+                dim += 1;
+            }
+            Place::At(i) => x = x.select(dim, i),
+            Place::Range(start, end, step) => {
+                let range = (start.map_or(Bound::Unbounded, Bound::Included), end.map_or(Bound::Unbounded, Bound::Excluded));
+                x = x.slice(dim, range, step.unwrap_or(1) as usize);
+                dim += 1;
+            }
+        }
+    }
+    x
+}

@@ -1,0 +1,104 @@
+//! Planted faults: a wrong shader, a wrong fusion, a wrong gradient rule. Each must be caught by the suite's own checks;
+//! a check that has never failed proves nothing.
+
+use crate::cases::Case;
+use crate::common::gpu;
+use crate::derivatives::check_first;
+use std::sync::Arc;
+use wgrad::testing::{Fault, Place, Plan, open_gpu, with_rule};
+use wgrad::{Error, Tensor};
+
+/// What the twin says of a computation on a GPU with a fault.
+fn verdict(fault: impl Fn(&mut Plan) + Send + Sync + 'static) -> Option<Error> {
+    gpu()?;
+    let fault: Fault = Arc::new(fault);
+    let twin = open_gpu(true, true, Some(fault)).unwrap();
+    let x = Tensor::new([[0.5, -1.0], [2.0, 3.0]], &twin);
+    let y = x.exp() - &x * 3.0;
+    let error = y.sum_dim(1, false).to_vec::<f32>().expect_err("the twin did not notice the fault");
+    assert!(error.is_mismatch(), "{error}");
+    Some(error)
+}
+
+#[test]
+fn the_twin_agrees_without_a_fault() {
+    let Some(error) = gpu().map(|_| {
+        let twin = open_gpu(true, true, Some(Arc::new(|_: &mut Plan| {}))).unwrap();
+        let x = Tensor::new([[0.5, -1.0], [2.0, 3.0]], &twin);
+        (x.exp() - &x * 3.0).sum_dim(1, false).to_vec::<f32>().err()
+    }) else {
+        return;
+    };
+    assert!(error.is_none(), "{error:?}");
+}
+
+#[test]
+fn a_wrong_shader_is_caught_and_named() {
+    let Some(error) = verdict(|plan| {
+        for kernel in &mut plan.kernels {
+            kernel.wgsl = kernel.wgsl.replace("return exp_(x);", "return exp_(x) * 1.0001;").into();
+        }
+    }) else {
+        return;
+    };
+    let text = error.to_string();
+    let adapter = gpu().unwrap().name();
+    for part in ["exp", "[2, 2]", "sabotage.rs:", adapter.as_str(), "exp_(x) * 1.0001"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_reduction_is_caught() {
+    let caught = verdict(|plan| {
+        for kernel in plan.kernels.iter_mut().filter(|kernel| kernel.label.contains("sum")) {
+            kernel.wgsl = kernel.wgsl.replace("return a + b;", "return a - b;").into();
+        }
+    });
+    assert!(caught.is_none_or(|error| error.to_string().contains("sum")));
+}
+
+#[test]
+fn a_wrong_fusion_is_caught() {
+    // The number 3 is taken from a wrong place among the parameters.
+    let caught = verdict(|plan| {
+        for kernel in plan.kernels.iter_mut().filter(|kernel| kernel.label.contains("mul")) {
+            let last = kernel.params.len() - 1;
+            kernel.params[last] = kernel.params[0];
+        }
+    });
+    assert!(caught.is_none_or(|error| error.to_string().contains("mul")));
+}
+
+#[test]
+fn two_bindings_exchanged_are_caught() {
+    if gpu().is_none() {
+        return;
+    }
+    let fault: Fault = Arc::new(|plan: &mut Plan| {
+        for kernel in &mut plan.kernels {
+            let inputs: Vec<usize> = (0..kernel.bindings.len()).filter(|&i| matches!(kernel.bindings[i].place, Place::Input(_))).collect();
+            if let [a, b] = inputs[..] {
+                kernel.bindings.swap(a, b);
+            }
+        }
+    });
+    let twin = open_gpu(true, true, Some(fault)).unwrap();
+    let (a, b) = (Tensor::new([1.0, 2.0], &twin), Tensor::new([5.0, 7.0], &twin));
+    assert!((&a - &b).to_vec::<f32>().unwrap_err().is_mismatch());
+}
+
+#[test]
+fn a_wrong_gradient_rule_is_caught() {
+    let case = |slope: f64| Case {
+        name: "square".into(),
+        operands: vec![(vec![3], (0.5, 2.0))],
+        f: Box::new(move |x| {
+            let again = x[0].clone();
+            with_rule(&x[0], &x[0] * &x[0], move |g| g * &again * slope)
+        }),
+    };
+    check_first(&case(2.0)).unwrap();
+    let account = check_first(&case(2.001)).expect_err("differences did not notice the wrong rule");
+    assert!(account.starts_with("square: derivative"), "{account}");
+}
