@@ -27,14 +27,8 @@ fn main() {
         let source = read(path);
         let file = path.display().to_string();
         // Appending the whole prelude proves that no name is used twice.
-        validate(
-            &format!("{file} + shaders/prelude.wgsl"),
-            &format!("{source}\n{prelude}"),
-        );
-        let name = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .expect("shader names are plain text");
+        validate(&format!("{file} + shaders/prelude.wgsl"), &format!("{source}\n{prelude}"));
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("shader names are plain text");
         out += &emit_template(&file, name, &source);
         names.push(format!("&{}", name.to_uppercase()));
     }
@@ -54,21 +48,17 @@ fn read(path: &Path) -> String {
     let file = path.display();
     let source = fs::read_to_string(path).unwrap_or_else(|e| fail(&format!("{file}: {e}")));
     let comment = source.lines().take_while(|line| line.starts_with("//"));
-    let found: Vec<_> = comment
-        .filter_map(|line| COMMENT_PARTS.iter().find(|part| line.starts_with(**part)))
-        .collect();
+    let found: Vec<_> = comment.filter_map(|line| COMMENT_PARTS.iter().find(|part| line.starts_with(**part))).collect();
     if !found.iter().copied().eq(&COMMENT_PARTS) {
-        fail(&format!(
-            "{file}: the file must begin with a comment of the parts {COMMENT_PARTS:?}, in this order"
-        ));
+        fail(&format!("{file}: the file must begin with a comment of the parts {COMMENT_PARTS:?}, in this order"));
     }
     source
 }
 
 /// Parses and validates without any optional capability, so that every browser accepts the program too.
 fn validate(file: &str, source: &str) -> Module {
-    let module = naga::front::wgsl::parse_str(source)
-        .unwrap_or_else(|e| fail(&e.emit_to_string_with_path(source, file)));
+    let module =
+        naga::front::wgsl::parse_str(source).unwrap_or_else(|e| fail(&e.emit_to_string_with_path(source, file)));
     Validator::new(ValidationFlags::all(), Capabilities::empty())
         .validate(&module)
         .unwrap_or_else(|e| fail(&e.emit_to_string_with_path(source, file)));
@@ -86,16 +76,8 @@ fn functions(module: &Module) -> Vec<(std::ops::Range<usize>, &str, &Function)> 
         .functions
         .iter()
         .map(|(handle, f)| {
-            let range = module
-                .functions
-                .get_span(handle)
-                .to_range()
-                .expect("parsed functions have spans");
-            (
-                range,
-                f.name.as_deref().expect("parsed functions have names"),
-                f,
-            )
+            let range = module.functions.get_span(handle).to_range().expect("parsed functions have spans");
+            (range, f.name.as_deref().expect("parsed functions have names"), f)
         })
         .collect();
     found.sort_by_key(|(range, ..)| range.start);
@@ -105,13 +87,8 @@ fn functions(module: &Module) -> Vec<(std::ops::Range<usize>, &str, &Function)> 
 fn emit_prelude(source: &str) -> String {
     let file = "shaders/prelude.wgsl";
     let module = validate(file, source);
-    if !module.constants.is_empty()
-        || !module.global_variables.is_empty()
-        || !module.entry_points.is_empty()
-    {
-        fail(&format!(
-            "{file}: only functions may stand here, because each is copied alone"
-        ));
+    if !module.constants.is_empty() || !module.global_variables.is_empty() || !module.entry_points.is_empty() {
+        fail(&format!("{file}: only functions may stand here, because each is copied alone"));
     }
     let mut out = String::from(
         "/// The functions of the prelude, in the order of the file.\npub static PRELUDE: &[Function] = &[\n",
@@ -128,10 +105,7 @@ fn emit_prelude(source: &str) -> String {
         calls.sort_unstable();
         calls.dedup();
         let text = &source[range];
-        let _ = writeln!(
-            out,
-            "    Function {{ name: {name:?}, text: {text:?}, calls: &{calls:?} }},"
-        );
+        let _ = writeln!(out, "    Function {{ name: {name:?}, text: {text:?}, calls: &{calls:?} }},");
     }
     out + "];\n"
 }
@@ -148,17 +122,11 @@ fn emit_template(file: &str, name: &str, source: &str) -> String {
     let mut header = Vec::new();
     let mut pieces = String::new();
     let mut at = 0;
-    for (range, hook, _) in functions(&module)
-        .iter()
-        .filter(|(_, name, _)| name.starts_with("hook_"))
-    {
+    for (range, hook, _) in functions(&module).iter().filter(|(_, name, _)| name.starts_with("hook_")) {
         let text = split_header(&source[at..range.start], &mut header);
         let default = &source[range.clone()];
         let _ = writeln!(pieces, "        Piece::Text({text:?}),");
-        let _ = writeln!(
-            pieces,
-            "        Piece::Hook {{ name: {hook:?}, default: {default:?} }},"
-        );
+        let _ = writeln!(pieces, "        Piece::Hook {{ name: {hook:?}, default: {default:?} }},");
         at = range.end;
     }
     let rest = split_header(&source[at..], &mut header);

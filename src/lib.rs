@@ -1,36 +1,46 @@
-//! wgrad
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+#[doc = include_str!("../ARCHITECTURE.md")]
+pub mod architecture {}
+
+#[doc = include_str!("../CHANGELOG.md")]
+pub mod changelog {}
 
 pub mod autograd;
-pub mod data;
+mod data;
 mod device;
-pub mod dtype;
-pub mod error;
+mod dtype;
+mod error;
 mod ops;
-mod plan;
 pub mod optim;
+mod plan;
 pub mod random;
-pub mod shape;
+mod shape;
 mod tensor;
 
 pub use autograd::BackwardOptions;
 pub use data::Data;
-pub use device::gpu::{AdapterDescription as Adapter, adapters};
+pub use device::gpu::{Adapter, adapters};
 pub use dtype::{DType, Element};
 pub use error::{Error, Result, catch};
+pub use ops::create::{IntoData, Options};
+pub use ops::map::Arg;
+pub use shape::Ints;
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};
 
 /// What the tests of this crate look into. Nothing here is stable.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::ops::row::{Row, RowKind};
     pub use crate::device::gpu::Fault;
-    pub use crate::ops::scalar::ROWS;
-    pub use crate::plan::{Place, Plan};
     use crate::device::gpu::Gpu;
     use crate::device::twin::Twin;
     use crate::error::Result;
+    pub use crate::ops::row::{Row, RowKind};
+    pub use crate::ops::scalar::ROWS;
     use crate::plan::Options;
+    pub use crate::plan::{Place, Plan};
     use crate::tensor::Tensor;
     use crate::tensor::device::Device;
 

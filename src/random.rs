@@ -16,10 +16,7 @@ pub struct Stream {
 impl Stream {
     /// Four random words: block `block` of this stream.
     pub fn words(self, block: u32) -> [u32; 4] {
-        philox(
-            [block, 0, self.stream as u32, (self.stream >> 32) as u32],
-            [self.seed as u32, (self.seed >> 32) as u32],
-        )
+        philox([block, 0, self.stream as u32, (self.stream >> 32) as u32], [self.seed as u32, (self.seed >> 32) as u32])
     }
 
     /// The random bits of element `i`.

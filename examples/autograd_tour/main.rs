@@ -79,7 +79,10 @@ fn leaves_and_results(dev: &Device) -> Result {
     note("A hook sees a gradient on its way. y = 3 x, z = y²: dz/dy = 6, dz/dx = 18. One element may have any shape.");
     show!(let x = Tensor::ones([1, 1], dev).requires_grad_(true)?);
     show!(let y = 3.0 * &x);
-    show!(y.register_hook(|g| { println!("      hook: {}", g.gives()); None })?);
+    show!(y.register_hook(|g| {
+        println!("      hook: {}", g.gives());
+        None
+    })?);
     show!(y.pow(2.0).backward()?);
     show!(x.grad() => "[[18.0]]");
     note("Backward frees what the graph has saved, so a second one fails, and leaves the gradients as they are.");
@@ -155,7 +158,7 @@ fn vectors_and_tracking(dev: &Device) -> Result {
     show!(x.grad() => "[18.0, 24.0, 72.0]");
     note("An untracked tensor may be changed in place. Then g³ + 3 g, with weights v: v (3 g² + 3).");
     show!(let g = Tensor::new([[1.0, 1.0, 1.0], [2.0, 3.0, 4.0]], dev));
-    show!(g.add_(&g.ones_like())?.requires_grad_(true)? => "[[2.0, 2.0, 2.0], [3.0, 4.0, 5.0]]");
+    show!(g.add_(g.ones_like())?.requires_grad_(true)? => "[[2.0, 2.0, 2.0], [3.0, 4.0, 5.0]]");
     show!(let v = Tensor::new([[1.0, 1.0, 2.0], [2.0, 2.0, 2.0]], dev));
     show!((&g * &g * &g + 3.0 * &g).backward_with(Some(&v), LAST)?);
     show!(g.grad() => "[[15.0, 15.0, 30.0], [60.0, 102.0, 156.0]]");

@@ -41,7 +41,8 @@ fn image(line: &str) -> Result<Image, String> {
     for (i, (value, field)) in image.iter_mut().zip(&fields).enumerate() {
         let (what, most) = if i < PIXELS { ("pixel", 16) } else { ("label", CLASSES as u8 - 1) };
         let number = field.parse().ok().filter(|&number| number <= most);
-        *value = number.ok_or_else(|| format!("field {}: expected a {what} from 0 to {most}, found {field:?}", i + 1))?;
+        *value =
+            number.ok_or_else(|| format!("field {}: expected a {what} from 0 to {most}, found {field:?}", i + 1))?;
     }
     Ok(image)
 }

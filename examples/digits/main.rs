@@ -67,7 +67,9 @@ fn example(args: &Args) -> Result<ExitCode> {
     let loaded = Mlp::load(&weights, &dev).map_err(about(&weights))?;
     let (right, again) = (test.right(&net).item()?, test.right(&loaded).item()?);
     if right != again {
-        return Err(format!("{}: loaded back, it reads {again} images right instead of {right}", weights.display()).into());
+        return Err(
+            format!("{}: loaded back, it reads {again} images right instead of {right}", weights.display()).into()
+        );
     }
     let accuracy = right / unseen.len() as f64;
     let seconds = start.elapsed().as_secs_f64();
@@ -116,7 +118,10 @@ fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Vec<Epoch
         let e = Epoch { train_loss, test_loss: figures[1], test_accuracy };
         bar.suspend(|| {
             let percent = 100.0 * e.test_accuracy;
-            println!("epoch {epoch:3}: loss {:.4}, test loss {:.4}, test accuracy {percent:.2} %", e.train_loss, e.test_loss);
+            println!(
+                "epoch {epoch:3}: loss {:.4}, test loss {:.4}, test accuracy {percent:.2} %",
+                e.train_loss, e.test_loss
+            );
         });
         history.push(e);
     }

@@ -80,9 +80,15 @@ impl Mlp {
         let parameter = |name: String, shape: &[usize]| {
             let view = file.tensor(&name)?;
             if view.dtype() != Dtype::F32 || view.shape() != shape {
-                return Err(format!("{name} is {:?} of shape {:?} instead of F32 of {shape:?}", view.dtype(), view.shape()).into());
+                return Err(format!(
+                    "{name} is {:?} of shape {:?} instead of F32 of {shape:?}",
+                    view.dtype(),
+                    view.shape()
+                )
+                .into());
             }
-            let elements: Vec<f32> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let elements: Vec<f32> =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             Ok::<_, Error>(Tensor::from_slice(&elements, shape, dev).requires_grad_(true)?)
         };
         let layer = |name: &str, input, output| {

@@ -108,7 +108,7 @@ const VIEWS: &[Check] = &[
     check("t", &[A], |x| x[0].t().exp()),
     check("expand", &[COLUMN], |x| x[0].expand([2, 5, 3]).exp()),
     check("narrow", &[A], |x| x[0].narrow(1, 2, 3).exp()),
-    check("slice", &[A], |x| x[0].slice(1, 1..-1, 2).exp()),
+    check("slice", &[A], |x| x[0].slice(1, 1, -1, 2).exp()),
     check("select", &[A], |x| x[0].select(0, -2).exp()),
     check("flip", &[A], |x| x[0].flip([0, 1]).exp()),
     check("squeeze", &[COLUMN], |x| x[0].squeeze(1).exp()),

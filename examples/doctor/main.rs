@@ -57,7 +57,13 @@ fn example(args: &Args) -> Result<ExitCode> {
     for (group, checks) in GROUPS {
         println!("  {group}: {}", checks.iter().map(|check| check.name).collect::<Vec<_>>().join(", "));
         for check in *checks {
-            let run = || if by_differences { against_differences(check, args.common.seed) } else { against_cpu(check, &dev, args.common.seed) };
+            let run = || {
+                if by_differences {
+                    against_differences(check, args.common.seed)
+                } else {
+                    against_cpu(check, &dev, args.common.seed)
+                }
+            };
             let outcomes = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(message(panic).into()));
             let outcomes = outcomes.unwrap_or_else(|error| vec![("", Err(error.to_string()))]);
             for (what, outcome) in outcomes {
@@ -99,7 +105,10 @@ fn choice(found: &[Adapter], asked: Option<&str>) -> String {
     match (asked, std::env::var("WGRAD_DEVICE"), found.first()) {
         (Some(word), ..) => format!("chosen: {word:?}, because --device says so"),
         (_, Ok(word), _) => format!("chosen: {word:?}, because the environment variable WGRAD_DEVICE says so"),
-        (.., None) => "chosen: the CPU, because there is no graphics adapter (drivers for Vulkan, Metal or DX12 are looked for)".into(),
+        (.., None) => {
+            "chosen: the CPU, because there is no graphics adapter (drivers for Vulkan, Metal or DX12 are looked for)"
+                .into()
+        }
         (.., Some(first)) if first.kind == "cpu" => {
             format!("chosen: the CPU, because no adapter is a real GPU: {} is the CPU as well, by a detour", first.name)
         }
@@ -130,7 +139,10 @@ type Evaluated = (Vec<f64>, Option<Vec<Vec<f64>>>);
 /// The value and the gradients of the inputs, each compared with those on the CPU.
 fn against_cpu(check: &Check, dev: &Device, seed: u64) -> Result<Outcomes> {
     let points = points(check, seed)?;
-    let (got, want) = (evaluate(check, &points, (dev, DType::F32), seed)?, evaluate(check, &points, (&Device::cpu(), DType::F32), seed)?);
+    let (got, want) = (
+        evaluate(check, &points, (dev, DType::F32), seed)?,
+        evaluate(check, &points, (&Device::cpu(), DType::F32), seed)?,
+    );
     let mut outcomes = vec![("", compare(&got.0, &want.0, check.tolerance))];
     if let (Some(got), Some(want)) = (got.1, want.1) {
         outcomes.push((", gradient", compare(&got.concat(), &want.concat(), check.tolerance)));
@@ -149,7 +161,8 @@ fn against_differences(check: &Check, seed: u64) -> Result<Outcomes> {
     }
     let (h, u) = (1e-5, weights(value.len()));
     let along = |h: f64| -> Result<f64> {
-        let moved = x.iter().map(|x| x.iter().zip(weights(x.len())).map(|(x, v)| x + h * v).collect()).collect::<Vec<_>>();
+        let moved =
+            x.iter().map(|x| x.iter().zip(weights(x.len())).map(|(x, v)| x + h * v).collect()).collect::<Vec<_>>();
         let _unrecorded = no_grad();
         Ok(evaluate(check, &moved, double, seed)?.0.iter().zip(&u).map(|(y, u)| y * u).sum())
     };
@@ -162,7 +175,8 @@ fn against_differences(check: &Check, seed: u64) -> Result<Outcomes> {
 fn points(check: &Check, seed: u64) -> Result<Vec<Vec<f64>>> {
     let cpu = Device::cpu();
     cpu.manual_seed(seed);
-    let of = |&(shape, low, high): &checks::Input| Ok((Tensor::rand(shape, &cpu) * (high - low) + low).to_vec::<f64>()?);
+    let of =
+        |&(shape, low, high): &checks::Input| Ok((Tensor::rand(shape, &cpu) * (high - low) + low).to_vec::<f64>()?);
     check.inputs.iter().map(of).collect()
 }
 
@@ -201,7 +215,12 @@ fn compare(got: &[f64], want: &[f64], tolerance: f64) -> Result<(), String> {
     let (i, largest) = errors.enumerate().fold((0, 0.0), |most, e| if e.1 > most.1 { e } else { most });
     match largest <= tolerance {
         true => Ok(()),
-        false => Err(format!("largest error {largest:.1e}, at element {i} of {}: {} instead of {}", got.len(), got[i], want[i])),
+        false => Err(format!(
+            "largest error {largest:.1e}, at element {i} of {}: {} instead of {}",
+            got.len(),
+            got[i],
+            want[i]
+        )),
     }
 }
 

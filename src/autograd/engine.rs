@@ -169,7 +169,14 @@ fn pass_hooks(node: &Arc<NodeInner>, mut g: Tensor) -> Tensor {
         for (_, hook) in hooks {
             if let Some(replacement) = hook(&g) {
                 if replacement.shape() != g.shape() {
-                    misuse("register_hook", format!("a hook replaced a gradient of shape {:?} by one of {:?}", g.shape(), replacement.shape()));
+                    misuse(
+                        "register_hook",
+                        format!(
+                            "a hook replaced a gradient of shape {:?} by one of {:?}",
+                            g.shape(),
+                            replacement.shape()
+                        ),
+                    );
                 }
                 g = replacement;
             }

@@ -116,7 +116,10 @@ fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<
             None => {
                 return Err(Error::new(
                     Kind::Graph,
-                    format!("{op}: only a tensor of one element needs no gradient given, and this one has shape {:?}", y.shape()),
+                    format!(
+                        "{op}: only a tensor of one element needs no gradient given, and this one has shape {:?}",
+                        y.shape()
+                    ),
                 ));
             }
         };
@@ -155,7 +158,8 @@ impl Tensor {
     #[track_caller]
     pub fn backward_with(&self, gradient: Option<&Tensor>, options: BackwardOptions) -> Result<()> {
         let roots = roots("backward", &[self], &[gradient.cloned()])?;
-        let walk = Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
+        let walk =
+            Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
         let edges: Vec<_> = options.inputs.iter().map(Tensor::gradient_edge).collect();
         let goal = if edges.is_empty() { Goal::Accumulate } else { Goal::AccumulateInto(&edges, &options.inputs) };
         walk.run(roots, goal).map(drop)
@@ -171,13 +175,19 @@ impl Tensor {
     #[track_caller]
     pub fn requires_grad_(&self, requires_grad: bool) -> Result<Tensor> {
         if requires_grad && !self.dtype().is_float() {
-            misuse("requires_grad_", format!("only floats can require grad, not {} elements of shape {:?}", self.dtype(), self.shape()));
+            misuse(
+                "requires_grad_",
+                format!("only floats can require grad, not {} elements of shape {:?}", self.dtype(), self.shape()),
+            );
         }
         let mut meta = self.refreshed();
         if meta.grad_fn.is_some() && !requires_grad {
             return Err(Error::new(
                 Kind::Graph,
-                format!("requires_grad_: a result of recorded operations, of shape {:?}, always requires grad; detach it", self.shape()),
+                format!(
+                    "requires_grad_: a result of recorded operations, of shape {:?}, always requires grad; detach it",
+                    self.shape()
+                ),
             ));
         }
         if meta.grad_fn.is_none() {
@@ -203,7 +213,13 @@ impl Tensor {
             if g.shape() != self.shape() || g.dtype() != self.dtype() {
                 misuse(
                     "set_grad",
-                    format!("the gradient is {} of shape {:?}, the tensor {} of {:?}", g.dtype(), g.shape(), self.dtype(), self.shape()),
+                    format!(
+                        "the gradient is {} of shape {:?}, the tensor {} of {:?}",
+                        g.dtype(),
+                        g.shape(),
+                        self.dtype(),
+                        self.shape()
+                    ),
                 );
             }
         }

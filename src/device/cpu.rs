@@ -243,7 +243,11 @@ fn places(value: &Value, dim: usize, shape: &[usize], layout: &Layout, index: &[
         let (op, at) = (value.op.name(), value.at);
         return Err(Error::new(
             Kind::Misuse,
-            format!("{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})", at.file(), at.line()),
+            format!(
+                "{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})",
+                at.file(),
+                at.line()
+            ),
         ));
     }
     // The layout restricted to the index's shape, with the indexed dimension standing still.

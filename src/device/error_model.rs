@@ -49,7 +49,9 @@ impl Model<'_> {
         match &node.value.op {
             Op::Data | Op::Full(_) | Op::Gather { .. } | Op::Write(_) => exact(),
             Op::Iota => scaled(y, |y| if y.abs() > 16_777_216.0 { ROUNDING * y.abs() } else { 0.0 }),
-            Op::Random(Distribution::Normal, _) => scaled(y, |y| 2e-6 * (1.0 + y.abs()) + node.value.dtype.epsilon() * y.abs()),
+            Op::Random(Distribution::Normal, _) => {
+                scaled(y, |y| 2e-6 * (1.0 + y.abs()) + node.value.dtype.epsilon() * y.abs())
+            }
             Op::Random(Distribution::Uniform | Distribution::Integer { .. }, _) => exact(),
             Op::Map(row) => self.pointwise(node, y, |x, e, y| map_bound(row, x, e, y, node.value.dtype)),
             Op::Cast => self.pointwise(node, y, |x, e, y| cast_bound(x[0], e[0], y, node.value.dtype)),
@@ -104,7 +106,8 @@ impl Model<'_> {
             return vec![0.0; y.len()];
         }
         let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
-        let views: Vec<View> = node.args.iter().zip(&data).map(|(arg, data)| View { data, layout: &arg.layout }).collect();
+        let views: Vec<View> =
+            node.args.iter().zip(&data).map(|(arg, data)| View { data, layout: &arg.layout }).collect();
         let sizes = evaluate(&node.value, &views).expect("the reference was evaluated before");
         let factor = ROUNDING / 2.0 * (least + (terms as f64).sqrt());
         (0..y.len())

@@ -107,8 +107,13 @@ fn largest(got: &Data, wanted: &Data, bounds: &[f64]) -> Option<Difference> {
 
 /// The same graph over one of the two buffers of each input.
 fn half(graph: &Graph, choose: impl Fn(&Pair) -> Buffer) -> Graph {
-    let nodes = graph.nodes.iter().map(|node| Node { value: node.value.clone(), args: node.args.clone(), held: node.held });
-    let inputs = graph.inputs.iter().map(|input| Input { value: input.value.clone(), buffer: choose(&pair(&input.buffer)), donated: input.donated });
+    let nodes =
+        graph.nodes.iter().map(|node| Node { value: node.value.clone(), args: node.args.clone(), held: node.held });
+    let inputs = graph.inputs.iter().map(|input| Input {
+        value: input.value.clone(),
+        buffer: choose(&pair(&input.buffer)),
+        donated: input.donated,
+    });
     Graph { nodes: nodes.collect(), inputs: inputs.collect() }
 }
 

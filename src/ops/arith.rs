@@ -49,4 +49,4 @@ macro_rules! negation {
     )* };
 }
 
-negation!(Tensor &Tensor);
+negation!(Tensor & Tensor);

@@ -18,7 +18,8 @@ macro_rules! in_place {
         /// If the operand does not broadcast to this tensor's shape.
         #[track_caller]
         pub fn $name(&self, b: impl Into<Arg>) -> Result<&Tensor> {
-            self.rebind(stringify!($name), |x| x.$method(b))
+            let y = self.before(stringify!($name))?.$method(b);
+            Ok(self.rebind(stringify!($name), y))
         }
     )* } };
 }
@@ -49,51 +50,72 @@ impl Tensor {
     /// As [`Tensor::add_`].
     #[track_caller]
     pub fn zero_(&self) -> Result<&Tensor> {
-        self.rebind("zero_", |x| record(x.zeros_like(), "ZeroBackward0", &[x], &[], |_| vec![None]))
+        let x = self.before("zero_")?;
+        let y = record(x.zeros_like(), "ZeroBackward0", &[&x], &[], |_| vec![None]);
+        Ok(self.rebind("zero_", y))
     }
 
     /// `x ← source`, broadcast and converted to this tensor's shape and dtype.
     ///
     /// # Errors
     /// As [`Tensor::add_`].
+    ///
+    /// # Panics
+    /// If the source does not broadcast to this tensor's shape.
     #[track_caller]
     pub fn copy_(&self, source: &Tensor) -> Result<&Tensor> {
         self.expect_same_device("copy_", source);
         if broadcast(self.shape(), source.shape()).as_deref() != Some(self.shape()) {
             misuse("copy_", format!("{:?} does not broadcast to {:?}", source.shape(), self.shape()));
         }
-        self.rebind("copy_", |x| {
-            let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
-            let y = source.detach().snapshot().expand(x.shape()).cast(x.dtype());
-            record(y, "CopyBackwards", &[x, source], &[], move |call| {
-                vec![None, call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
-            })
-        })
+        let x = self.before("copy_")?;
+        let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
+        let y = source.detach().snapshot().expand(self.shape()).cast(self.dtype());
+        let y = record(y, "CopyBackwards", &[&x, source], &[], move |call| {
+            vec![None, call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
+        });
+        Ok(self.rebind("copy_", y))
     }
 
-    /// Replaces the value by `f` of it, in storage that views share.
+    /// The value that an in-place operation is about to replace, as a tensor of its own with this one's history.
     #[track_caller]
-    fn rebind(&self, op: &str, f: impl FnOnce(&Tensor) -> Tensor) -> Result<&Tensor> {
+    fn before(&self, op: &str) -> Result<Tensor> {
         let recording = is_grad_enabled();
-        let base = self.0.view.as_ref().map_or(self, |view| &view.base);
+        let base = self.base();
         if recording && base.is_leaf() && base.requires_grad() {
             let what = if base.is_same(self) { "" } else { "a view of " };
             return Err(Error::new(
                 Kind::InPlace,
-                format!("{op}: {what}a leaf that requires grad cannot be changed in place, shape {:?}; use no_grad", self.shape()),
+                format!(
+                    "{op}: {what}a leaf that requires grad cannot be changed in place, shape {:?}; use no_grad",
+                    self.shape()
+                ),
             ));
         }
         if self.0.layout.shape.iter().zip(&self.0.layout.strides).any(|(&n, &s)| n > 1 && s == 0) {
-            misuse(op, format!("an expanded tensor of shape {:?} has several elements in one place; copy it first", self.shape()));
+            let shape = self.shape();
+            misuse(
+                op,
+                format!("an expanded tensor of shape {shape:?} has several elements in one place; copy it first"),
+            );
         }
-        let old = self.snapshot();
-        old.0.meta.lock().grad_fn = if recording { self.gradient_edge() } else { None };
-        let new = f(&old);
+        let x = self.snapshot();
+        x.0.meta.lock().grad_fn = if recording { self.gradient_edge() } else { None };
+        Ok(x)
+    }
+
+    fn base(&self) -> &Tensor {
+        self.0.view.as_ref().map_or(self, |view| &view.base)
+    }
+
+    /// Binds a new value to the storage, which views share, and tells the graph.
+    #[track_caller]
+    fn rebind(&self, op: &str, new: Tensor) -> &Tensor {
         if new.shape() != self.shape() {
-            misuse(op, format!("the operand's shape does not broadcast to {:?}: the result has {:?}", self.shape(), new.shape()));
+            let (shape, result) = (self.shape(), new.shape());
+            misuse(op, format!("the operand's shape does not broadcast to {shape:?}: the result has {result:?}"));
         }
         let new = new.cast(self.dtype());
-
         let cell = &self.0.cell;
         let stored = cell.value();
         let value = if self.0.layout.is_whole(stored.numel()) {
@@ -101,27 +123,27 @@ impl Tensor {
         } else if self.numel() == 0 {
             stored
         } else {
-            let whole = Tensor::from_value(stored);
-            whole.write_through(self.0.layout.clone(), &new).materialised()
+            Tensor::from_value(stored).write_through(self.0.layout.clone(), &new).materialised()
         };
+        let base = self.base();
         let history = match &self.0.view {
             // The base gets a new history, which its views take over when they are next asked.
-            Some(View { base, replay }) if recording && (new.requires_grad() || base.requires_grad()) => {
+            Some(View { replay, .. }) if is_grad_enabled() && (new.requires_grad() || base.requires_grad()) => {
                 let before = base.snapshot();
                 before.0.meta.lock().grad_fn = base.gradient_edge();
                 let edge = before.write(replay.clone(), &new).0.meta.lock().grad_fn.clone();
-                Some((base, edge))
+                Some(edge)
             }
-            None if recording => Some((self, new.0.meta.lock().grad_fn.clone())),
+            None if is_grad_enabled() => Some(new.0.meta.lock().grad_fn.clone()),
             _ => None,
         };
         cell.rebind(value, site());
-        if let Some((base, edge)) = history {
+        if let Some(edge) = history {
             let mut meta = base.0.meta.lock();
             meta.grad_fn = edge;
             meta.history += 1;
         }
-        Ok(self)
+        self
     }
 
     /// The same values without a place in the graph; storage is shared, so changes in place are seen on both sides.

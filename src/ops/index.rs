@@ -37,7 +37,8 @@ impl Tensor {
         let (dtype, compute) = (self.dtype(), self.dtype().compute());
         let x = cast_operand(self.operand(), compute);
         let operands = Operands::from_iter([x, cast_operand(index.operand(), DType::I32)]);
-        let value = record_value(Op::Gather { dim: d }, operands, Dims::from_slice(index.shape()), compute, &self.device());
+        let value =
+            record_value(Op::Gather { dim: d }, operands, Dims::from_slice(index.shape()), compute, &self.device());
         let y = Tensor::from_value(value).cast_value(dtype);
         let (shape, index) = (Dims::from_slice(self.shape()), index.snapshot());
         record(y, "GatherBackward0", &[self], &[], move |call| {
@@ -75,16 +76,28 @@ impl Tensor {
             // Only as much of the source as the index covers is read.
             let mut read = source.operand();
             read.layout.shape = Dims::from_slice(index.shape());
-            let operands =
-                Operands::from_iter([cast_operand(self.operand(), compute), cast_operand(index.operand(), DType::I32), cast_operand(read, compute)]);
-            let value = record_value(Op::ScatterAdd { dim: d }, operands, Dims::from_slice(self.shape()), compute, &self.device());
+            let operands = Operands::from_iter([
+                cast_operand(self.operand(), compute),
+                cast_operand(index.operand(), DType::I32),
+                cast_operand(read, compute),
+            ]);
+            let value = record_value(
+                Op::ScatterAdd { dim: d },
+                operands,
+                Dims::from_slice(self.shape()),
+                compute,
+                &self.device(),
+            );
             Tensor::from_value(value).cast_value(dtype)
         };
         let (shape, index) = (Dims::from_slice(source.shape()), index.snapshot());
         record(y, "ScatterAddBackward0", &[self, source], &[], move |call| {
             let source = || {
                 if shape[..] != *index.shape() {
-                    misuse("scatter_add", format!("no gradient for a source {shape:?} larger than its index {:?}", index.shape()));
+                    misuse(
+                        "scatter_add",
+                        format!("no gradient for a source {shape:?} larger than its index {:?}", index.shape()),
+                    );
                 }
                 call.g.gather(d as isize, &index)
             };
@@ -145,7 +158,10 @@ impl Tensor {
         }
         if !fit {
             let source = source.map(|s| format!(" and source {:?}", s.shape())).unwrap_or_default();
-            misuse(op, format!("index {:?} does not fit {:?} along dimension {d}{source}", index.shape(), self.shape()));
+            misuse(
+                op,
+                format!("index {:?} does not fit {:?} along dimension {d}{source}", index.shape(), self.shape()),
+            );
         }
         d
     }
@@ -166,7 +182,8 @@ impl Tensor {
 
     #[track_caller]
     fn write_value(&self, part: &Replay, source: &Tensor) -> Tensor {
-        let whole = Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
+        let whole =
+            Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
         let layout = part(&whole).0.layout.clone();
         if source.numel() == 0 {
             return self.copy().detach();
@@ -178,8 +195,16 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn write_through(&self, layout: Layout, source: &Tensor) -> Tensor {
         let (dtype, compute) = (self.dtype(), self.dtype().compute());
-        let operands = Operands::from_iter([cast_operand(self.operand(), compute), cast_operand(source.operand(), compute)]);
-        Tensor::from_value(record_value(Op::Write(layout), operands, Dims::from_slice(self.shape()), compute, &self.device())).cast_value(dtype)
+        let operands =
+            Operands::from_iter([cast_operand(self.operand(), compute), cast_operand(source.operand(), compute)]);
+        Tensor::from_value(record_value(
+            Op::Write(layout),
+            operands,
+            Dims::from_slice(self.shape()),
+            compute,
+            &self.device(),
+        ))
+        .cast_value(dtype)
     }
 
     /// Tensors joined along a dimension. Derivative: each gets its part of `g`.

@@ -6,11 +6,11 @@ use crate::error::misuse;
 use crate::ops::op::Op;
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Dims, broadcast};
+use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use crate::tensor::mode::site;
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands, Value};
-use crate::tensor::Tensor;
 use smallvec::SmallVec;
 
 /// An operand: a tensor, or a number, which takes the type of the tensors it meets.
@@ -61,7 +61,10 @@ pub(crate) fn result_type<'a>(args: impl Iterator<Item = &'a Arg>) -> DType {
         };
         best[rank] = Some(best[rank].map_or(dtype, |d| d.promote(dtype)));
     }
-    best.into_iter().flatten().reduce(|d, lower| if lower.category() > d.category() { lower } else { d }).expect("there is an operand")
+    best.into_iter()
+        .flatten()
+        .reduce(|d, lower| if lower.category() > d.category() { lower } else { d })
+        .expect("there is an operand")
 }
 
 /// Records a row over its operands: promotes, broadcasts, and keeps what the derivatives read.
@@ -135,7 +138,8 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
     record(y, row.node, &inputs[..row.grads.len()], &saves, move |call| {
         (row.grads.iter().zip(call.needs).zip(&like))
             .map(|((grad, needed), (shape, dtype))| {
-                let saved = |s: &&str| call.saved[letters.iter().position(|l| l == s).expect("saved at recording")].clone();
+                let saved =
+                    |s: &&str| call.saved[letters.iter().position(|l| l == s).expect("saved at recording")].clone();
                 needed.then(|| {
                     let saved: SmallVec<[Tensor; 4]> = grad.saves.iter().map(saved).collect();
                     (grad.rule)(call.g, &saved).sum_to(shape).cast(*dtype)
@@ -147,9 +151,22 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
 
 /// A value of a non-empty shape on the pending graph; of an empty one, there is nothing to compute.
 #[track_caller]
-pub(crate) fn record_value(op: Op, operands: Operands, shape: Dims, dtype: DType, device: &Device) -> std::sync::Arc<Value> {
+pub(crate) fn record_value(
+    op: Op,
+    operands: Operands,
+    shape: Dims,
+    dtype: DType,
+    device: &Device,
+) -> std::sync::Arc<Value> {
     let empty = shape.contains(&0);
-    Value::record(if empty { Op::Full(0.0) } else { op }, if empty { Operands::new() } else { operands }, shape, dtype, device, site())
+    Value::record(
+        if empty { Op::Full(0.0) } else { op },
+        if empty { Operands::new() } else { operands },
+        shape,
+        dtype,
+        device,
+        site(),
+    )
 }
 
 /// The device all tensors among the operands live on.
@@ -174,7 +191,10 @@ pub(crate) fn cast_operand(x: Operand, dtype: DType) -> Operand {
     }
     if let Op::Full(number) = x.value.op {
         let number = if dtype == DType::Bool { (number != 0.0) as u8 as f64 } else { number };
-        return Operand { value: record_value(Op::Full(number), Operands::new(), x.value.shape.clone(), dtype, &x.value.device), layout: x.layout };
+        return Operand {
+            value: record_value(Op::Full(number), Operands::new(), x.value.shape.clone(), dtype, &x.value.device),
+            layout: x.layout,
+        };
     }
     let device = x.value.device.clone();
     let shape = x.layout.shape.clone();
@@ -199,7 +219,16 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn expect_same_device(&self, op: &str, other: &Tensor) {
         if self.0.device != other.0.device {
-            misuse(op, format!("tensors of shapes {:?} and {:?} are on different devices: {} and {}", self.shape(), other.shape(), self.device().name(), other.device().name()));
+            misuse(
+                op,
+                format!(
+                    "tensors of shapes {:?} and {:?} are on different devices: {} and {}",
+                    self.shape(),
+                    other.shape(),
+                    self.device().name(),
+                    other.device().name()
+                ),
+            );
         }
     }
 
@@ -211,7 +240,14 @@ impl Tensor {
         }
         let operand = cast_operand(self.operand(), dtype);
         let device = self.device();
-        Tensor::from_parts(crate::tensor::Cell::new(operand.value), operand.layout, dtype, device, Default::default(), None)
+        Tensor::from_parts(
+            crate::tensor::Cell::new(operand.value),
+            operand.layout,
+            dtype,
+            device,
+            Default::default(),
+            None,
+        )
     }
 
     /// The elements converted to another type: floats to integers truncate, and whatever is not 0 becomes true.

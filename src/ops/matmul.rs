@@ -37,7 +37,10 @@ impl Tensor {
             misuse("matmul", format!("a 0-d operand: {}", shapes()));
         }
         if !a.dtype().is_float() || !b.dtype().is_float() || a.dtype() != b.dtype() {
-            misuse("matmul", format!("needs two operands of one float type: {} of {} and {}", shapes(), a.dtype(), b.dtype()));
+            misuse(
+                "matmul",
+                format!("needs two operands of one float type: {} of {} and {}", shapes(), a.dtype(), b.dtype()),
+            );
         }
         let (row, column) = (a.rank() == 1, b.rank() == 1);
         let (inner_a, inner_b) = (a.shape()[a.rank() - 1], b.shape()[b.rank().max(2) - 2]);

@@ -94,7 +94,9 @@ impl Op {
     pub fn is_pointwise(&self) -> bool {
         match self {
             Op::Full(_) | Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => true,
-            Op::Data | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => false,
+            Op::Data | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => {
+                false
+            }
         }
     }
 
@@ -106,16 +108,26 @@ impl Op {
         match self {
             Op::Full(x) => SmallVec::from_slice(&[word(*x, dtype)]),
             Op::Random(distribution, s) => {
-                let mut words =
-                    SmallVec::from_slice(&[s.seed as u32, (s.seed >> 32) as u32, s.stream as u32, (s.stream >> 32) as u32]);
+                let mut words = SmallVec::from_slice(&[
+                    s.seed as u32,
+                    (s.seed >> 32) as u32,
+                    s.stream as u32,
+                    (s.stream >> 32) as u32,
+                ]);
                 if let Distribution::Integer { low, range } = distribution {
                     words.extend([*low as u32, *range]);
                 }
                 words
             }
-            Op::Data | Op::Iota | Op::Map(_) | Op::Cast | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => {
-                SmallVec::new()
-            }
+            Op::Data
+            | Op::Iota
+            | Op::Map(_)
+            | Op::Cast
+            | Op::Reduce { .. }
+            | Op::Matmul
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
+            | Op::Write(_) => SmallVec::new(),
         }
     }
 }

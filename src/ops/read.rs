@@ -97,7 +97,15 @@ impl Tensor {
     fn expect_readable_as<T: Element>(&self, op: &str) {
         let double = std::any::TypeId::of::<T>() == std::any::TypeId::of::<f64>();
         if !(double && self.dtype().is_float()) && (double || T::DTYPE != self.dtype()) {
-            misuse(op, format!("{} elements of shape {:?} cannot be read as {}; cast them", self.dtype(), self.shape(), std::any::type_name::<T>()));
+            misuse(
+                op,
+                format!(
+                    "{} elements of shape {:?} cannot be read as {}; cast them",
+                    self.dtype(),
+                    self.shape(),
+                    std::any::type_name::<T>()
+                ),
+            );
         }
     }
 
@@ -125,7 +133,14 @@ impl Tensor {
     #[track_caller]
     pub fn copy(&self) -> Tensor {
         let cell = Cell::new(self.materialised());
-        let y = Tensor::from_parts(cell, Layout::contiguous(self.shape()), self.dtype(), self.device(), Meta::default(), None);
+        let y = Tensor::from_parts(
+            cell,
+            Layout::contiguous(self.shape()),
+            self.dtype(),
+            self.device(),
+            Meta::default(),
+            None,
+        );
         record(y, "CloneBackward0", &[self], &[], |call| vec![Some(call.g.clone())])
     }
 }

@@ -235,7 +235,13 @@ impl Tensor {
         let n = x.shape()[d];
         let extreme = x.fold(fold, &[d], x.dtype());
         let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.is_nan()) } else { x.eq(&extreme) };
-        let iota = Tensor::from_value(record_value(Op::Iota, Operands::new(), Dims::from_slice(&[n]), DType::I32, &x.device()));
+        let iota = Tensor::from_value(record_value(
+            Op::Iota,
+            Operands::new(),
+            Dims::from_slice(&[n]),
+            DType::I32,
+            &x.device(),
+        ));
         let mut along = Dims::from_elem(1, x.rank());
         along[d] = n;
         let index = Tensor::where_(&found, iota.reshape(&along[..]), n).fold(Fold::Min, &[d], DType::I32);

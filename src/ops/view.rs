@@ -5,7 +5,6 @@ use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axes, axis, broadcast, numel};
 use crate::tensor::node::record;
 use crate::tensor::{Meta, Tensor, View};
-use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 impl Tensor {
@@ -33,13 +32,21 @@ impl Tensor {
 
     /// A view that leaves elements out: its gradient is 0 in all places but the view's.
     #[track_caller]
-    fn part(&self, name: &'static str, layout: Layout, replay: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Tensor {
+    fn part(
+        &self,
+        name: &'static str,
+        layout: Layout,
+        replay: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Tensor {
         let shape = Dims::from_slice(self.shape());
         let replay = Arc::new(replay);
         let again = replay.clone();
-        self.view_as(name, layout, move |x| again(x), move |g| {
-            full(0.0, shape.clone(), g.dtype(), &g.device()).write(replay.clone(), g)
-        })
+        self.view_as(
+            name,
+            layout,
+            move |x| again(x),
+            move |g| full(0.0, shape.clone(), g.dtype(), &g.device()).write(replay.clone(), g),
+        )
     }
 
     /// The same elements in row-major order under another shape; one size may be -1. A view where strides allow it,
@@ -60,11 +67,14 @@ impl Tensor {
         let open = given.iter().filter(|&&n| n == -1).count();
         let fits = match open {
             0 => known == self.numel(),
-            1 => known > 0 && self.numel() % known == 0,
+            1 => known > 0 && self.numel().is_multiple_of(known),
             _ => false,
         };
         if !fits || given.iter().any(|&n| n < -1) {
-            misuse("reshape", format!("{:?} with {} elements does not fill {:?}", self.shape(), self.numel(), given.as_slice()));
+            misuse(
+                "reshape",
+                format!("{:?} with {} elements does not fill {:?}", self.shape(), self.numel(), given.as_slice()),
+            );
         }
         let shape: Dims = given.iter().map(|&n| if n == -1 { self.numel() / known } else { n as usize }).collect();
         let Some(layout) = self.0.layout.reshape(&shape) else {
@@ -113,7 +123,10 @@ impl Tensor {
             }
         }
         if order.len() != self.rank() || inverse.contains(&usize::MAX) {
-            misuse("permute", format!("{:?} does not name every dimension of {:?} once", given.as_slice(), self.shape()));
+            misuse(
+                "permute",
+                format!("{:?} does not name every dimension of {:?} once", given.as_slice(), self.shape()),
+            );
         }
         let layout = self.0.layout.permute(&order);
         self.view_as("PermuteBackward0", layout, move |x| x.permute(&order[..]), move |g| g.permute(&inverse[..]))
@@ -195,40 +208,37 @@ impl Tensor {
         self.part("SliceBackward0", self.0.layout.slice(d, start, len, 1), move |x| x.narrow(d as isize, start, len))
     }
 
-    /// Every `step`-th element of a range of one dimension; negative ends count from the end, and ends outside are cut
-    /// off, as in Python.
+    /// Every `step`-th element of one dimension from `start` up to but without `end`; `None` is the dimension's own end,
+    /// negative places count from there, and places outside are cut off, as in Python.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
     /// let x = Tensor::arange(0, 8, 1, &Device::cpu());
-    /// assert_eq!(x.slice(0, 1..-1, 2).to_vec::<i32>()?, [1, 3, 5]);
-    /// assert_eq!(x.slice(0, -2.., 1).to_vec::<i32>()?, [6, 7]);
+    /// assert_eq!(x.slice(0, 1, -1, 2).to_vec::<i32>()?, [1, 3, 5]);
+    /// assert_eq!(x.slice(0, -2, None, 1).to_vec::<i32>()?, [6, 7]);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     ///
     /// # Panics
     /// If the step is 0.
     #[track_caller]
-    pub fn slice(&self, dim: isize, range: impl RangeBounds<isize>, step: usize) -> Tensor {
+    pub fn slice(
+        &self,
+        dim: isize,
+        start: impl Into<Option<isize>>,
+        end: impl Into<Option<isize>>,
+        step: usize,
+    ) -> Tensor {
         let d = self.axis_of("slice", dim);
         if step == 0 {
             misuse("slice", format!("a step of 0 through dimension {d} of {:?}", self.shape()));
         }
         let n = self.shape()[d] as isize;
         let place = |i: isize| if i < 0 { (i + n).max(0) } else { i.min(n) };
-        let start = match range.start_bound() {
-            Bound::Included(&i) => place(i),
-            Bound::Excluded(&i) => place(i + 1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&-1) | Bound::Unbounded => n,
-            Bound::Included(&i) => place(i + 1),
-            Bound::Excluded(&i) => place(i),
-        };
+        let (start, end) = (start.into().map_or(0, place), end.into().map_or(n, place));
         let len = ((end - start).max(0) as usize).div_ceil(step);
         let layout = self.0.layout.slice(d, start as usize, len, step);
-        self.part("SliceBackward0", layout, move |x| x.slice(d as isize, start..end, step))
+        self.part("SliceBackward0", layout, move |x| x.slice(d as isize, start, end, step))
     }
 
     /// One index of one dimension, which disappears.
@@ -288,7 +298,10 @@ impl Tensor {
     pub fn unsqueeze(&self, dim: isize) -> Tensor {
         let rank = self.rank() as isize + 1;
         if !(-rank..rank).contains(&dim) {
-            misuse("unsqueeze", format!("place {dim} is out of range for shape {:?} ({}..={})", self.shape(), -rank, rank - 1));
+            misuse(
+                "unsqueeze",
+                format!("place {dim} is out of range for shape {:?} ({}..={})", self.shape(), -rank, rank - 1),
+            );
         }
         let d = dim.rem_euclid(rank) as usize;
         let layout = self.0.layout.unsqueeze(d);

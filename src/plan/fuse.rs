@@ -133,13 +133,17 @@ impl Fuser<'_> {
         let Some(&first) = self.groups[group].first() else { return false };
         let members: Vec<usize> = self.groups[group].iter().chain(more).copied().collect();
         let numel = self.flow.node(first).value.numel();
-        if members.len() > MAX_NODES || !members.iter().all(|&n| self.is_open(n) && self.flow.node(n).value.numel() == numel) {
+        if members.len() > MAX_NODES
+            || !members.iter().all(|&n| self.is_open(n) && self.flow.node(n).value.numel() == numel)
+        {
             return false;
         }
         for &n in &members {
             self.inside[n] = true;
         }
-        let fits = self.is_ordered(&members, at) && self.buffers(&members) <= self.options.max_storage_buffers && self.words(&members) <= MAX_WORDS;
+        let fits = self.is_ordered(&members, at)
+            && self.buffers(&members) <= self.options.max_storage_buffers
+            && self.words(&members) <= MAX_WORDS;
         for &n in &members {
             self.inside[n] = false;
         }
@@ -157,7 +161,12 @@ impl Fuser<'_> {
                 true => self.flow.is_whole(arg),
                 false => self.group_of(arg).is_none_or(|group| group < at),
             });
-            let is_read = || self.flow.readers(Source::Node(n)).iter().all(|&r| self.inside[r] || self.place[r].is_none_or(|group| group > at));
+            let is_read = || {
+                self.flow
+                    .readers(Source::Node(n))
+                    .iter()
+                    .all(|&r| self.inside[r] || self.place[r].is_none_or(|group| group > at))
+            };
             reads && is_read()
         })
     }
@@ -193,9 +202,17 @@ impl Fuser<'_> {
 
     /// How many words of parameters the members take.
     fn words(&self, members: &[usize]) -> usize {
-        let mut numbers: Vec<usize> = members.iter().flat_map(|&n| &self.flow.node(n).args).filter_map(|arg| self.flow.number(arg.source)).collect();
+        let mut numbers: Vec<usize> = members
+            .iter()
+            .flat_map(|&n| &self.flow.node(n).args)
+            .filter_map(|arg| self.flow.number(arg.source))
+            .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        numbers.len() + members.iter().map(|&n| self.flow.node(n).value.op.parameters(self.flow.node(n).value.dtype).len()).sum::<usize>()
+        numbers.len()
+            + members
+                .iter()
+                .map(|&n| self.flow.node(n).value.op.parameters(self.flow.node(n).value.dtype).len())
+                .sum::<usize>()
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (
     let wanted = integer(text, index, "p");
     let note = note(text, n, size);
     let dtype = node.value.dtype;
-    let start = if entries.start == 0 { stored(dtype, &text.load(x, "i")) } else { format!("{}[i]", text.bind(Item::Node(n), t, true)) };
+    let start = if entries.start == 0 {
+        stored(dtype, &text.load(x, "i"))
+    } else {
+        format!("{}[i]", text.bind(Item::Node(n), t, true))
+    };
     let value = stored(dtype, &text.load(source, "p"));
     let y = text.bind(Item::Node(n), t, true);
     // Bools are added as numbers, and whatever is not 0 is true.
@@ -66,7 +70,9 @@ pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (
         ("hook_target", format!("fn hook_target(i: u32) -> i32 {{\n  return i32({target});\n}}")),
         (
             "hook_index",
-            format!("fn hook_index(p: u32) -> i32 {{\n  let k = {wanted};\n  if (k < 0 || k >= {size}) {{\n    {note}\n  }}\n  return k;\n}}"),
+            format!(
+                "fn hook_index(p: u32) -> i32 {{\n  let k = {wanted};\n  if (k < 0 || k >= {size}) {{\n    {note}\n  }}\n  return k;\n}}"
+            ),
         ),
         ("hook_source", format!("fn hook_source(p: u32) -> T {{\n  return {value};\n}}")),
         ("hook_store", format!("fn hook_store(i: u32, x: T) {{\n  {y}[i] = {sum};\n}}")),

@@ -1,9 +1,9 @@
 //! Fused pointwise kernels: one thread per element computes every member and stores what is asked for.
 
+use super::Param;
 use super::steps::Item;
 use super::template::MAP;
 use super::wgsl::{Text, computed, element, is_narrow, stored, widened};
-use super::Param;
 use crate::dtype::DType;
 use crate::ops::op::{Distribution, Op};
 use crate::ops::row::Row;
@@ -72,7 +72,8 @@ impl Body<'_, '_> {
         let node = self.text.flow.node(n);
         // Where a write is among the members, this is the copy of its base.
         let args = if matches!(node.value.op, Op::Write(_)) { &node.args[..1] } else { &node.args[..] };
-        let operands: Vec<(String, DType)> = args.iter().map(|arg| (self.operand(arg), self.text.flow.dtype(arg.source))).collect();
+        let operands: Vec<(String, DType)> =
+            args.iter().map(|arg| (self.operand(arg), self.text.flow.dtype(arg.source))).collect();
         let dtype = node.value.dtype;
         let value = match &node.value.op {
             Op::Iota => format!("{}(i)", computed(dtype)),
@@ -117,9 +118,17 @@ impl Body<'_, '_> {
         let t = computed(of);
         let name = format!("op_{}_{t}", row.name);
         self.text.function(name.clone(), || {
-            let letters = row.letters().iter().zip(operands).map(|(letter, (_, dtype))| format!("{letter}: {}", computed(*dtype)));
+            let letters = row
+                .letters()
+                .iter()
+                .zip(operands)
+                .map(|(letter, (_, dtype))| format!("{letter}: {}", computed(*dtype)));
             let expression = if of.is_float() || row.wgsl_int.is_empty() { row.wgsl } else { row.wgsl_int };
-            format!("fn {name}({}) -> {} {{\n  return {expression};\n}}", letters.collect::<Vec<_>>().join(", "), computed(row.result(of)))
+            format!(
+                "fn {name}({}) -> {} {{\n  return {expression};\n}}",
+                letters.collect::<Vec<_>>().join(", "),
+                computed(row.result(of))
+            )
         });
         let operands: Vec<&str> = operands.iter().map(|(x, _)| x.as_str()).collect();
         format!("{name}({})", operands.join(", "))

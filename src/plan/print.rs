@@ -12,7 +12,8 @@ impl fmt::Display for Plan {
             writeln!(f, "{at:4}: {kernel}")?;
         }
         for (at, slot) in self.slots.iter().enumerate() {
-            let held: Vec<String> = self.held.iter().filter(|(_, s)| *s == at).map(|(node, _)| format!("%{node}")).collect();
+            let held: Vec<String> =
+                self.held.iter().filter(|(_, s)| *s == at).map(|(node, _)| format!("%{node}")).collect();
             let kept = if held.is_empty() { String::new() } else { format!(", kept as {}", held.join(" ")) };
             writeln!(f, "{:>5} {slot}{kept}", format!("s{at}:"))?;
         }

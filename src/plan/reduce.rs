@@ -23,7 +23,10 @@ pub(super) struct Reduction {
 pub(super) enum Stage {
     Only,
     /// Result `part · rows + row` folds one part of a row; the last part may be short.
-    First { rows: usize, cols: usize },
+    First {
+        rows: usize,
+        cols: usize,
+    },
     Second,
 }
 
@@ -49,7 +52,8 @@ impl Reduction {
         let part = cols.div_ceil(parts);
         let parts = cols.div_ceil(part);
         let first = Reduction { rows: rows * parts, cols: part, stage: Stage::First { rows, cols }, by_thread };
-        let second = Reduction { rows, cols: parts, stage: Stage::Second, by_thread: prefers_threads(true, rows, parts) };
+        let second =
+            Reduction { rows, cols: parts, stage: Stage::Second, by_thread: prefers_threads(true, rows, parts) };
         (first, Some(second))
     }
 }
@@ -74,7 +78,13 @@ fn rows_are_adjacent(layout: &Layout, cols: usize) -> bool {
     false
 }
 
-pub(super) fn reduce(text: &mut Text, n: usize, reduction: &Reduction, from: Option<Item>, to: Item) -> (String, usize) {
+pub(super) fn reduce(
+    text: &mut Text,
+    n: usize,
+    reduction: &Reduction,
+    from: Option<Item>,
+    to: Item,
+) -> (String, usize) {
     let node = text.flow.node(n);
     let dtype = node.value.dtype;
     let t = element(dtype);
@@ -95,11 +105,20 @@ pub(super) fn reduce(text: &mut Text, n: usize, reduction: &Reduction, from: Opt
         }
         Stage::Second => {
             let x = text.bind(from.expect("a second stage reads the first one's results"), t, false);
-            format!("  return {x}[i % {cols}u * {rows}u + i / {cols}u];\n", cols = reduction.cols, rows = reduction.rows)
+            format!(
+                "  return {x}[i % {cols}u * {rows}u + i / {cols}u];\n",
+                cols = reduction.cols,
+                rows = reduction.rows
+            )
         }
     };
     let y = text.bind(to, t, true);
-    let header = format!("{}alias T = {t};\nconst N_ROWS: u32 = {}u;\nconst N_COLS: u32 = {}u;\n", text.header(), reduction.rows, reduction.cols);
+    let header = format!(
+        "{}alias T = {t};\nconst N_ROWS: u32 = {}u;\nconst N_COLS: u32 = {}u;\n",
+        text.header(),
+        reduction.rows,
+        reduction.cols
+    );
     let hooks = [
         ("hook_identity", format!("fn hook_identity() -> T {{\n  return {};\n}}", identity(fold, dtype))),
         ("hook_load", format!("fn hook_load(i: u32) -> T {{\n{load}}}")),
@@ -108,7 +127,9 @@ pub(super) fn reduce(text: &mut Text, n: usize, reduction: &Reduction, from: Opt
     ];
     let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
     match reduction.by_thread {
-        true => (REDUCE_THREAD.compose(&header, &hooks), reduction.rows.div_ceil(REDUCE_THREAD.workgroup_size[0] as usize)),
+        true => {
+            (REDUCE_THREAD.compose(&header, &hooks), reduction.rows.div_ceil(REDUCE_THREAD.workgroup_size[0] as usize))
+        }
         false => (REDUCE_GROUP.compose(&header, &hooks), reduction.rows),
     }
 }

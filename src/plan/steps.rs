@@ -106,7 +106,8 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, work: Work, n: usize, args: &[Arg], to: Item, complete: bool) {
-        let reads = args.iter().filter(|arg| self.flow.number(arg.source).is_none()).map(|arg| arg.source.into()).collect();
+        let reads =
+            args.iter().filter(|arg| self.flow.number(arg.source).is_none()).map(|arg| arg.source.into()).collect();
         let outputs = if complete { vec![n] } else { Vec::new() };
         self.schedule.steps.push(Step { work, nodes: vec![n], reads, writes: vec![to], over: Vec::new(), outputs });
     }
@@ -137,10 +138,16 @@ impl Writer<'_> {
                 None => sources.push((arg.source, flow.is_whole(arg))),
             }
         }
-        let outputs: Vec<usize> =
-            nodes.iter().copied().filter(|&n| flow.node(n).held || flow.readers(Source::Node(n)).iter().any(|&r| self.place[r] != at)).collect();
-        let mut dying: Vec<Source> =
-            sources.iter().filter(|(source, whole)| *whole && self.dies(*source, nodes[0])).map(|(source, _)| *source).collect();
+        let outputs: Vec<usize> = nodes
+            .iter()
+            .copied()
+            .filter(|&n| flow.node(n).held || flow.readers(Source::Node(n)).iter().any(|&r| self.place[r] != at))
+            .collect();
+        let mut dying: Vec<Source> = sources
+            .iter()
+            .filter(|(source, whole)| *whole && self.dies(*source, nodes[0]))
+            .map(|(source, _)| *source)
+            .collect();
         // What is updated step by step then stays in one buffer.
         dying.sort_by_key(|source| matches!(source, Source::Node(_)));
         let mut over = Vec::new();

@@ -11,6 +11,7 @@ pub struct Template {
     /// The threads of one workgroup.
     pub workgroup_size: [u32; 3],
     /// The declared name and the full line of every default that the generator's header replaces.
+    #[allow(dead_code, reason = "the tests put every template together with its own defaults")]
     pub header: &'static [(&'static str, &'static str)],
     /// The rest of the file, in its order.
     pub pieces: &'static [Piece],
@@ -52,20 +53,16 @@ impl Template {
     /// If a hook's name is not one of this template's.
     pub fn compose(&self, header: &str, hooks: &[(&str, &str)]) -> String {
         for (hook, _) in hooks {
-            let known = self
-                .pieces
-                .iter()
-                .any(|p| matches!(p, Piece::Hook { name, .. } if name == hook));
+            let known = self.pieces.iter().any(|p| matches!(p, Piece::Hook { name, .. } if name == hook));
             assert!(known, "template {}: no hook is named {hook}", self.name);
         }
         let mut text = format!("{}\n\n", header.trim_end());
         for piece in self.pieces {
             text += match piece {
                 Piece::Text(kept) => kept,
-                Piece::Hook { name, default } => hooks
-                    .iter()
-                    .find(|(hook, _)| hook == name)
-                    .map_or(default, |(_, f)| f),
+                Piece::Hook { name, default } => {
+                    hooks.iter().find(|(hook, _)| hook == name).map_or(default, |(_, f)| f)
+                }
             };
         }
         let functions = prelude_for(&text);
@@ -113,20 +110,14 @@ mod tests {
 
     #[test]
     fn header_and_hooks_replace_the_defaults() {
-        let text = MAP.compose(
-            HEADER,
-            &[("hook_element", "fn hook_element(i: u32) { out[i] = 7.0; }")],
-        );
+        let text = MAP.compose(HEADER, &[("hook_element", "fn hook_element(i: u32) { out[i] = 7.0; }")]);
         assert!(text.starts_with(HEADER));
         assert!(text.contains("out[i] = 7.0;") && !text.contains("y[i] = 0.0"));
         assert_eq!(text.matches("var<").count(), 2);
         assert_eq!(text.matches("fn hook_element").count(), 1);
         assert_eq!(MAP.workgroup_size, [64, 1, 1]);
         assert_eq!(MAP.header[0].0, "params");
-        assert_eq!(
-            REDUCE_THREAD.header.iter().map(|h| h.0).collect::<Vec<_>>(),
-            ["x", "y", "T", "N_ROWS", "N_COLS"]
-        );
+        assert_eq!(REDUCE_THREAD.header.iter().map(|h| h.0).collect::<Vec<_>>(), ["x", "y", "T", "N_ROWS", "N_COLS"]);
     }
 
     #[test]
@@ -137,22 +128,8 @@ mod tests {
 
     #[test]
     fn the_prelude_comes_along_with_all_it_calls() {
-        let text = MAP.compose(
-            HEADER,
-            &[(
-                "hook_element",
-                "fn hook_element(i: u32) { out[i] = tanh_(out[i]); }",
-            )],
-        );
-        for name in [
-            "tanh_",
-            "exp_",
-            "scale_",
-            "inf_",
-            "from_bits_",
-            "is_nan",
-            "magnitude_",
-        ] {
+        let text = MAP.compose(HEADER, &[("hook_element", "fn hook_element(i: u32) { out[i] = tanh_(out[i]); }")]);
+        for name in ["tanh_", "exp_", "scale_", "inf_", "from_bits_", "is_nan", "magnitude_"] {
             assert_eq!(text.matches(&format!("fn {name}(")).count(), 1, "{name}");
         }
         assert!(!text.contains("fn ln_(") && !text.contains("fn philox_("));
@@ -163,17 +140,9 @@ mod tests {
     fn every_call_is_listed() {
         for function in PRELUDE {
             for callee in PRELUDE.iter().filter(|f| f.name != function.name) {
-                let written = function
-                    .text
-                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .any(|w| w == callee.name);
-                assert_eq!(
-                    written,
-                    function.calls.contains(&callee.name),
-                    "{} calls {}",
-                    function.name,
-                    callee.name
-                );
+                let written =
+                    function.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|w| w == callee.name);
+                assert_eq!(written, function.calls.contains(&callee.name), "{} calls {}", function.name, callee.name);
             }
         }
     }

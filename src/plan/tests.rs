@@ -84,7 +84,8 @@ fn a_chain_is_one_kernel() {
 
 #[test]
 fn a_plan_prints_in_words() {
-    let (_, plan) = planned(Options::default(), |d| (tensor(&[4, 3], d).matmul(&tensor(&[3, 8], d)) + tensor(&[8], d)).relu());
+    let (_, plan) =
+        planned(Options::default(), |d| (tensor(&[4, 3], d).matmul(&tensor(&[3, 8], d)) + tensor(&[8], d)).relu());
     let text = "\
 2 kernels, 4 buffers, 1024 bytes
    0: matmul                   s0 s1 -> s3, 1 group, gives %0

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
-    let mut text = Text { flow, memory, bindings: Vec::new(), params: vec![Param::Word(0)], functions: BTreeMap::new() };
+    let mut text =
+        Text { flow, memory, bindings: Vec::new(), params: vec![Param::Word(0)], functions: BTreeMap::new() };
     let n = step.nodes[0];
     let (wgsl, workgroups) = match &step.work {
         Work::Map => map::map(&mut text, &step.nodes, &step.writes),
@@ -24,7 +25,11 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
         Work::ScatterAdd(entries) => index::scatter_add(&mut text, n, entries.clone()),
         Work::Write => index::write(&mut text, n),
     };
-    let bindings = text.bindings.iter().map(|bound| Binding { place: bound.place, read: bound.read, write: bound.write }).collect();
+    let bindings = text
+        .bindings
+        .iter()
+        .map(|bound| Binding { place: bound.place, read: bound.read, write: bound.write })
+        .collect();
     let outputs = step.outputs.iter().map(|&node| Output { node, slot: memory.slot(node) }).collect();
     let label = label(flow, step);
     Kernel { label, wgsl: wgsl.into(), bindings, params: text.params, workgroups, nodes: step.nodes.clone(), outputs }
@@ -118,7 +123,9 @@ impl Text<'_> {
             DType::U32 | DType::I32 | DType::F32 => format!("{b}[{at}]"),
             DType::F16 | DType::BF16 => {
                 let half = format!("half_{b}");
-                self.function(half.clone(), || format!("fn {half}(i: u32) -> u32 {{\n  return ({b}[i >> 1u] >> ((i & 1u) * 16u)) & 0xffffu;\n}}"));
+                self.function(half.clone(), || {
+                    format!("fn {half}(i: u32) -> u32 {{\n  return ({b}[i >> 1u] >> ((i & 1u) * 16u)) & 0xffffu;\n}}")
+                });
                 widened(dtype, &format!("{half}({at})"))
             }
             DType::F64 => unreachable!("no GPU tensor is f64"),
@@ -127,10 +134,18 @@ impl Text<'_> {
 
     /// The declarations that replace a template's own.
     pub fn header(&self) -> String {
-        let mut header = format!("@group(0) @binding(0) var<uniform> params: array<vec4<u32>, {}>;\n", self.params.len().div_ceil(4));
+        let mut header = format!(
+            "@group(0) @binding(0) var<uniform> params: array<vec4<u32>, {}>;\n",
+            self.params.len().div_ceil(4)
+        );
         for (at, bound) in self.bindings.iter().enumerate() {
             let access = if bound.write { "read_write" } else { "read" };
-            let _ = writeln!(header, "@group(0) @binding({}) var<storage, {access}> b{at}: array<{}>;", at + 1, bound.element);
+            let _ = writeln!(
+                header,
+                "@group(0) @binding({}) var<storage, {access}> b{at}: array<{}>;",
+                at + 1,
+                bound.element
+            );
         }
         for function in self.functions.values() {
             let _ = write!(header, "\n{function}\n");

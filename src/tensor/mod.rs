@@ -107,7 +107,14 @@ impl Tensor {
         Tensor::from_parts(Cell::new(value), layout, dtype, device, Meta::default(), None)
     }
 
-    pub(crate) fn from_parts(cell: Arc<Cell>, layout: Layout, dtype: DType, device: Device, meta: Meta, view: Option<View>) -> Tensor {
+    pub(crate) fn from_parts(
+        cell: Arc<Cell>,
+        layout: Layout,
+        dtype: DType,
+        device: Device,
+        meta: Meta,
+        view: Option<View>,
+    ) -> Tensor {
         Tensor(Arc::new(Inner { cell, layout, dtype, device, meta: Mutex::new(meta), view }))
     }
 

@@ -129,7 +129,14 @@ fn next_order() -> u64 {
 impl Saved {
     fn new(x: &Tensor, edge: Option<Edge>, is_output: bool) -> Saved {
         let operand = x.operand();
-        Saved { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version: x.version(), edge, is_output }
+        Saved {
+            value: operand.value,
+            layout: operand.layout,
+            cell: x.0.cell.clone(),
+            version: x.version(),
+            edge,
+            is_output,
+        }
     }
 
     fn unpack(&self, node: &Arc<NodeInner>) -> Result<Tensor> {
@@ -157,7 +164,14 @@ impl Saved {
             return Ok(leaf.clone());
         }
         let meta = Meta { grad_fn: edge, ..Meta::default() };
-        Ok(Tensor::from_parts(self.cell.clone(), self.layout.clone(), self.value.dtype, self.value.device.clone(), meta, None))
+        Ok(Tensor::from_parts(
+            self.cell.clone(),
+            self.layout.clone(),
+            self.value.dtype,
+            self.value.device.clone(),
+            meta,
+            None,
+        ))
     }
 }
 

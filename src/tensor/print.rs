@@ -13,7 +13,8 @@ impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to_data() {
             Ok(data) => {
-                let mut cells = Cells { data: &data, shape: self.shape(), cut: self.numel() > MANY, text: String::new() };
+                let mut cells =
+                    Cells { data: &data, shape: self.shape(), cut: self.numel() > MANY, text: String::new() };
                 cells.write(0, 0, 1);
                 f.write_str(&cells.text)
             }

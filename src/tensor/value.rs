@@ -6,7 +6,6 @@ use crate::ops::op::Op;
 use crate::shape::{Dims, Layout, numel};
 use crate::tensor::device::Device;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use std::any::Any;
 use std::panic::Location;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ pub struct Operand {
 }
 
 /// The operands of one value.
-pub type Operands = SmallVec<[Operand; 3]>;
+pub type Operands = Vec<Operand>;
 
 /// Whether a value has been computed.
 pub enum State {
@@ -57,7 +56,14 @@ pub struct Value {
 
 impl Value {
     /// Records a value on its device's pending graph.
-    pub fn record(op: Op, operands: Operands, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+    pub fn record(
+        op: Op,
+        operands: Operands,
+        shape: Dims,
+        dtype: DType,
+        device: &Device,
+        at: &'static Location<'static>,
+    ) -> Arc<Value> {
         let value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
         // A `Full` value is computed by whoever reads it.
         if !matches!(value.op, Op::Full(_)) {
@@ -67,11 +73,24 @@ impl Value {
     }
 
     /// A value that lies on its device already.
-    pub fn ready(buffer: Buffer, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+    pub fn ready(
+        buffer: Buffer,
+        shape: Dims,
+        dtype: DType,
+        device: &Device,
+        at: &'static Location<'static>,
+    ) -> Arc<Value> {
         Value::new(Op::Data, State::Ready(buffer), shape, dtype, device, at)
     }
 
-    fn new(op: Op, state: State, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+    fn new(
+        op: Op,
+        state: State,
+        shape: Dims,
+        dtype: DType,
+        device: &Device,
+        at: &'static Location<'static>,
+    ) -> Arc<Value> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Value { id, op, shape, dtype, device: device.clone(), at, state: Mutex::new(state) })
@@ -124,10 +143,10 @@ impl Drop for Value {
         let State::Pending(operands) = self.state.get_mut() else { return };
         let mut rest = std::mem::take(operands);
         while let Some(operand) = rest.pop() {
-            if let Some(mut value) = Arc::into_inner(operand.value) {
-                if let State::Pending(operands) = value.state.get_mut() {
-                    rest.append(operands);
-                }
+            if let Some(mut value) = Arc::into_inner(operand.value)
+                && let State::Pending(operands) = value.state.get_mut()
+            {
+                rest.append(operands);
             }
         }
     }

@@ -67,7 +67,11 @@ pub fn check_first(case: &Case) -> Result<(), String> {
     });
     // A cast to f32 inside the expression leaves differences with f32's own error.
     let tolerance = if case.name.starts_with("cast") { 1e-1 } else { 1e-7 };
-    if close(got, want, tolerance) { Ok(()) } else { Err(format!("{}: derivative {got}, differences give {want}", case.name)) }
+    if close(got, want, tolerance) {
+        Ok(())
+    } else {
+        Err(format!("{}: derivative {got}, differences give {want}", case.name))
+    }
 }
 
 /// The second derivative, or an account of what is wrong with it.
@@ -83,12 +87,17 @@ fn check_second(case: &Case) -> Result<(), String> {
         .zip(&x)
         .enumerate()
         .filter_map(|(i, (g, x))| {
-            g.as_ref().map(|g| (g * direction(x.shape(), 200 + i as u64, DType::F64, &x.device())).sum().item().unwrap())
+            g.as_ref()
+                .map(|g| (g * direction(x.shape(), 200 + i as u64, DType::F64, &x.device())).sum().item().unwrap())
         })
         .sum();
     let want = quotient(case, |x| slope_at(x).item().unwrap());
     let tolerance = if case.name.starts_with("cast") { 1e-1 } else { 1e-6 };
-    if close(got, want, tolerance) { Ok(()) } else { Err(format!("{}: second derivative {got}, differences give {want}", case.name)) }
+    if close(got, want, tolerance) {
+        Ok(())
+    } else {
+        Err(format!("{}: second derivative {got}, differences give {want}", case.name))
+    }
 }
 
 fn report(failures: Vec<Result<(), String>>) {

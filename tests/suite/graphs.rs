@@ -238,14 +238,17 @@ fn optimizers_take_the_steps_of_their_formulas() {
     let near = |got: Vec<f32>, want: [f64; 2]| got.iter().zip(want).all(|(&a, b)| (a as f64 - b).abs() < 2e-6);
     for dev in devices() {
         let mut sgd: Option<Sgd> = None;
-        let got = run(&dev, Box::new(move |p| {
-            let sgd = sgd.get_or_insert_with(|| {
-                let mut sgd = Sgd::new([p], 0.1);
-                sgd.momentum = 0.9;
-                sgd
-            });
-            sgd.step().unwrap();
-        }));
+        let got = run(
+            &dev,
+            Box::new(move |p| {
+                let sgd = sgd.get_or_insert_with(|| {
+                    let mut sgd = Sgd::new([p], 0.1);
+                    sgd.momentum = 0.9;
+                    sgd
+                });
+                sgd.step().unwrap();
+            }),
+        );
         // p: 1 → 0.8 → 0.46 → 0.062
         assert!(near(got.clone(), [0.062, -0.124]), "{got:?}");
         let mut adam: Option<Adam> = None;

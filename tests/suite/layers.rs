@@ -76,7 +76,9 @@ fn the_reference_knows_no_plans_and_plans_know_no_device() {
 #[test]
 fn the_structural_matches_have_no_wildcard() {
     for (path, text) in sources() {
-        for (start, _) in text.match_indices("match &value.op").chain(text.match_indices("match self {\n            Op::")) {
+        for (start, _) in
+            text.match_indices("match &value.op").chain(text.match_indices("match self {\n            Op::"))
+        {
             let line = text[..start].rfind('\n').map_or(0, |i| i + 1);
             let indent = text[line..].len() - text[line..].trim_start().len();
             let end = text[start..].find(&format!("\n{}}}", " ".repeat(indent))).map_or(text.len(), |i| start + i);

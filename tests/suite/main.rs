@@ -9,5 +9,6 @@ mod misuse;
 mod oracle;
 mod parity;
 mod plans;
+mod programs;
 mod sabotage;
 mod seeds;

@@ -13,7 +13,8 @@ fn trainer(dev: &Device) -> Result<impl FnMut() -> Result<()>> {
         let x: Vec<f64> = (0..shape.iter().product()).map(|i| s.uniform(i) - 0.5).collect();
         Tensor::from_slice(&x, shape, dev)
     };
-    let (x, target) = (fixed(&[16, 8], 1), Tensor::arange(0, 16, 1, dev).cast(DType::F32).sin().gt(0.0).cast(DType::I32));
+    let (x, target) =
+        (fixed(&[16, 8], 1), Tensor::arange(0, 16, 1, dev).cast(DType::F32).sin().gt(0.0).cast(DType::I32));
     let leaf = |shape: &[usize], seed| fixed(shape, seed).requires_grad_(true);
     let (w1, b1, w2, b2) = (leaf(&[8, 12], 2)?, leaf(&[12], 3)?, leaf(&[12, 2], 4)?, leaf(&[2], 5)?);
     let mut adam = Adam::new([&w1, &b1, &w2, &b2], 1e-2);
@@ -120,7 +121,11 @@ fn fusion_changes_no_number() {
         };
         for (a, b) in run(&fused).iter().flatten().zip(run(&unfused).iter().flatten()) {
             // A driver may contract a multiplication and an addition that it sees together.
-            assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()) || a.is_nan() && b.is_nan(), "{}: {a} fused, {b} not", case.name);
+            assert!(
+                (a - b).abs() <= 1e-6 * (1.0 + b.abs()) || a.is_nan() && b.is_nan(),
+                "{}: {a} fused, {b} not",
+                case.name
+            );
         }
     }
     assert!(fused.stats().kernels * 4 < unfused.stats().kernels * 3, "{:?} {:?}", fused.stats(), unfused.stats());

@@ -77,7 +77,8 @@ fn two_bindings_exchanged_are_caught() {
     }
     let fault: Fault = Arc::new(|plan: &mut Plan| {
         for kernel in &mut plan.kernels {
-            let inputs: Vec<usize> = (0..kernel.bindings.len()).filter(|&i| matches!(kernel.bindings[i].place, Place::Input(_))).collect();
+            let inputs: Vec<usize> =
+                (0..kernel.bindings.len()).filter(|&i| matches!(kernel.bindings[i].place, Place::Input(_))).collect();
             if let [a, b] = inputs[..] {
                 kernel.bindings.swap(a, b);
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A graphics adapter as the system describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterDescription {
+pub struct Adapter {
     /// The name, as in `NVIDIA H200` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
     pub name: String,
     /// The driver and its version.
@@ -28,14 +28,14 @@ pub struct AdapterDescription {
     pub f16: bool,
 }
 
-impl fmt::Display for AdapterDescription {
+impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}, {})", self.name, self.backend, self.kind, self.driver)
     }
 }
 
 /// The adapters of this machine, the most powerful first.
-pub fn adapters() -> Vec<AdapterDescription> {
+pub fn adapters() -> Vec<Adapter> {
     found().iter().map(describe).collect()
 }
 
@@ -43,7 +43,7 @@ pub fn adapters() -> Vec<AdapterDescription> {
 pub(super) struct Context {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    pub description: AdapterDescription,
+    pub description: Adapter,
     pub limits: wgpu::Limits,
     error: Arc<Mutex<Option<Error>>>,
 }
@@ -65,7 +65,10 @@ impl Context {
         let Some(adapter) = adapters.iter().find(fits) else {
             let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
             let wanted = filter.unwrap_or_default();
-            return Err(Error::new(Kind::UnknownDevice, format!("no graphics adapter is called {wanted:?}; there are: {}", names.join(", "))));
+            return Err(Error::new(
+                Kind::UnknownDevice,
+                format!("no graphics adapter is called {wanted:?}; there are: {}", names.join(", ")),
+            ));
         };
         let limits = needed_limits(&adapter.limits());
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -75,8 +78,9 @@ impl Context {
             ..Default::default()
         });
         let name = adapter.get_info().name;
-        let (device, queue) = pollster::block_on(request)
-            .map_err(|source| Error::with_source(Kind::DeviceLost, format!("{name} could not be opened: {source}"), source))?;
+        let (device, queue) = pollster::block_on(request).map_err(|source| {
+            Error::with_source(Kind::DeviceLost, format!("{name} could not be opened: {source}"), source)
+        })?;
         let error = Arc::new(Mutex::new(None));
         let (refused, lost) = (error.clone(), error.clone());
         device.on_uncaptured_error(Arc::new(move |source: wgpu::Error| {
@@ -105,9 +109,9 @@ impl Context {
 
     /// Waits until one submission has been done, or all.
     pub fn poll(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        self.device
-            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
-            .map_err(|source| Error::with_source(Kind::DeviceLost, format!("the device does not answer: {source}"), source))?;
+        self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }).map_err(|source| {
+            Error::with_source(Kind::DeviceLost, format!("the device does not answer: {source}"), source)
+        })?;
         self.check()
     }
 }
@@ -140,7 +144,8 @@ fn instance() -> &'static wgpu::Instance {
 /// All adapters that compute; among equals the order is the system's.
 fn found() -> Vec<wgpu::Adapter> {
     let mut adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS));
-    adapters.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    adapters
+        .retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -151,9 +156,9 @@ fn found() -> Vec<wgpu::Adapter> {
     adapters
 }
 
-fn describe(adapter: &wgpu::Adapter) -> AdapterDescription {
+fn describe(adapter: &wgpu::Adapter) -> Adapter {
     let (info, limits) = (adapter.get_info(), adapter.limits());
-    AdapterDescription {
+    Adapter {
         name: info.name,
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         backend: info.backend.to_str().to_owned(),

@@ -8,7 +8,7 @@ mod pool;
 mod read;
 mod reports;
 
-pub use adapter::{AdapterDescription, adapters};
+pub use adapter::{Adapter, adapters};
 pub(super) use play::Session;
 
 use crate::data::Data;
@@ -116,7 +116,8 @@ impl Gpu {
             self.expect_room(value.op.name(), &value.shape, bytes_of(value.dtype, value.numel()))?;
         }
         let compiled = &mut self.player.lock().pipelines;
-        let pipelines = plan.kernels.iter().map(|kernel| compiled.pipeline(&self.context, kernel)).collect::<Result<_>>()?;
+        let pipelines =
+            plan.kernels.iter().map(|kernel| compiled.pipeline(&self.context, kernel)).collect::<Result<_>>()?;
         let prepared = Arc::new(Prepared { plan, pipelines });
         if plans.known.len() >= MAX_PLANS
             && let Some(oldest) = plans.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
@@ -135,7 +136,10 @@ impl Gpu {
             return Ok(());
         }
         let name = &self.context.description.name;
-        Err(Error::new(Kind::OutOfMemory, format!("{op}: a value of shape {shape:?} takes {bytes} bytes, and {name} can bind {most} at most")))
+        Err(Error::new(
+            Kind::OutOfMemory,
+            format!("{op}: a value of shape {shape:?} takes {bytes} bytes, and {name} can bind {most} at most"),
+        ))
     }
 
     /// Copies elements into a buffer that exists already.

@@ -45,14 +45,20 @@ impl Pipelines {
         let (_, layout) = self.layouts.entry(pattern).or_insert_with(|| layouts(&context.device, pattern));
         let device = &context.device;
         let label = Some(kernel.label.as_str());
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(kernel.wgsl.as_ref().into()) });
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label,
+            source: wgpu::ShaderSource::Wgsl(kernel.wgsl.as_ref().into()),
+        });
         let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(layout),
             module: &module,
             entry_point: Some("main"),
             // Every kernel writes its workgroup memory before it reads it.
-            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
             cache: None,
         });
         context.check().map_err(|source| {
@@ -69,7 +75,13 @@ impl Pipelines {
     }
 
     /// The bind group of a pipeline, the parameters and some storage buffers, which are told apart by number.
-    pub fn group(&mut self, context: &Context, pipeline: &Pipeline, params: &wgpu::Buffer, buffers: &[(u64, &wgpu::Buffer)]) -> &wgpu::BindGroup {
+    pub fn group(
+        &mut self,
+        context: &Context,
+        pipeline: &Pipeline,
+        params: &wgpu::Buffer,
+        buffers: &[(u64, &wgpu::Buffer)],
+    ) -> &wgpu::BindGroup {
         if self.groups.len() >= MAX_GROUPS {
             self.groups.clear();
         }
@@ -78,7 +90,13 @@ impl Pipelines {
         groups.entry(key).or_insert_with(|| {
             created.1 += 1;
             let limit = context.limits.max_storage_buffer_binding_size;
-            let bound = |buffer, size| wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: wgpu::BufferSize::new(size) });
+            let bound = |buffer, size| {
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset: 0,
+                    size: wgpu::BufferSize::new(size),
+                })
+            };
             let params = bound(params, PARAMS_BYTES);
             let storage = buffers.iter().map(|(_, buffer)| bound(buffer, buffer.size().min(limit)));
             let entries: Vec<wgpu::BindGroupEntry> = std::iter::once(params)
@@ -106,9 +124,14 @@ fn layouts(device: &wgpu::Device, pattern: u32) -> (wgpu::BindGroupLayout, wgpu:
         count: None,
     };
     let storage = |i: u32| entry(i + 1, wgpu::BufferBindingType::Storage { read_only: pattern & (1 << i) == 0 }, false);
-    let entries: Vec<_> = std::iter::once(entry(0, wgpu::BufferBindingType::Uniform, true)).chain((0..pattern.ilog2()).map(storage)).collect();
+    let entries: Vec<_> = std::iter::once(entry(0, wgpu::BufferBindingType::Uniform, true))
+        .chain((0..pattern.ilog2()).map(storage))
+        .collect();
     let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-    let pipeline =
-        device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&group)], immediate_size: 0 });
+    let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: None,
+        bind_group_layouts: &[Some(&group)],
+        immediate_size: 0,
+    });
     (group, pipeline)
 }

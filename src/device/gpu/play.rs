@@ -48,7 +48,12 @@ impl Player {
 
 fn params_buffer(context: &Context, size: u64) -> wgpu::Buffer {
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-    context.device.create_buffer(&wgpu::BufferDescriptor { label: Some("parameters"), size, usage, mapped_at_creation: false })
+    context.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("parameters"),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
 }
 
 /// One play of a plan, whole or kernel by kernel.
@@ -93,7 +98,8 @@ impl<'a> Session<'a> {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for (at, offset) in kernels.zip(offsets) {
             let (kernel, pipeline) = (&self.prepared.plan.kernels[at], &self.prepared.pipelines[at]);
-            let buffers: SmallVec<[(u64, &wgpu::Buffer); 8]> = kernel.bindings.iter().map(|binding| self.buffer(binding.place)).collect();
+            let buffers: SmallVec<[(u64, &wgpu::Buffer); 8]> =
+                kernel.bindings.iter().map(|binding| self.buffer(binding.place)).collect();
             let group = player.pipelines.group(context, pipeline, &player.params, &buffers);
             pass.set_pipeline(&pipeline.raw);
             pass.set_bind_group(0, group, &[offset]);

@@ -86,7 +86,13 @@ impl Pool {
         self.context.wait()?;
         let raw = self.context.device.create_buffer(&descriptor);
         self.context.check().map_err(|_| {
-            Error::new(Kind::OutOfMemory, format!("{} has no memory left for {size} bytes; {} are in use", self.context.description.name, state.lent))
+            Error::new(
+                Kind::OutOfMemory,
+                format!(
+                    "{} has no memory left for {size} bytes; {} are in use",
+                    self.context.description.name, state.lent
+                ),
+            )
         })?;
         Ok(raw)
     }

@@ -41,10 +41,20 @@ fn start(gpu: &Gpu, buffer: Option<&PooledBuffer>, dtype: DType, len: usize) -> 
     let progress = Arc::new(Mutex::new(Progress::default()));
     let shared = progress.clone();
     staging.raw.map_async(wgpu::MapMode::Read, 0..(bytes + 4) as u64, move |result| {
-        shared.lock().end(result.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source)));
+        shared.lock().end(
+            result.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source)),
+        );
     });
     context.check()?;
-    Ok(Reading { staging: Some(staging), progress, context: context.clone(), submission: Some(submission), reports, dtype, len })
+    Ok(Reading {
+        staging: Some(staging),
+        progress,
+        context: context.clone(),
+        submission: Some(submission),
+        reports,
+        dtype,
+        len,
+    })
 }
 
 struct Reading {
@@ -99,7 +109,8 @@ impl Reading {
         let staging = self.staging.take().expect("a read ends once");
         let bytes = bytes_of(self.dtype, self.len);
         let mapped = staging.raw.get_mapped_range(0..(bytes + 4) as u64);
-        let mapped = mapped.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source))?;
+        let mapped =
+            mapped.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source))?;
         let data = unpack(&mapped[..bytes], self.dtype, self.len);
         let word = u32::from_le_bytes([mapped[bytes], mapped[bytes + 1], mapped[bytes + 2], mapped[bytes + 3]]);
         drop(mapped);

@@ -26,7 +26,12 @@ struct Places {
 impl Reports {
     pub fn new(context: &Context) -> Reports {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let status = context.device.create_buffer(&wgpu::BufferDescriptor { label: Some("status"), size: 16, usage, mapped_at_creation: false });
+        let status = context.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("status"),
+            size: 16,
+            usage,
+            mapped_at_creation: false,
+        });
         Reports { status, places: Mutex::default(), armed: AtomicBool::new(false) }
     }
 
@@ -44,7 +49,9 @@ impl Reports {
         let number = *places.numbers.entry((at, name, dim, size)).or_insert(next);
         if number == next {
             let (file, line) = (at.file(), at.line());
-            places.messages.push(format!("{name}: an index is out of range for dimension {dim} of size {size} (recorded at {file}:{line})"));
+            places.messages.push(format!(
+                "{name}: an index is out of range for dimension {dim} of size {size} (recorded at {file}:{line})"
+            ));
         }
         u32::MAX - number
     }

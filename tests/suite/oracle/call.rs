@@ -3,7 +3,6 @@
 use super::functions::{Args, apply};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::ops::Bound;
 use wgrad::Tensor;
 
 /// Why a case cannot be checked.
@@ -41,9 +40,13 @@ impl From<&Json> for Value {
         match json {
             Json::Null | Json::Object(_) => Value::None,
             Json::Bool(x) => Value::Bool(*x),
-            Json::Number(x) => x.as_i64().map_or_else(|| Value::Float(x.as_f64().expect("numbers are doubles")), Value::Int),
+            Json::Number(x) => {
+                x.as_i64().map_or_else(|| Value::Float(x.as_f64().expect("numbers are doubles")), Value::Int)
+            }
             // JSON has no word for these.
-            Json::String(x) if ["inf", "-inf", "nan"].contains(&x.as_str()) => Value::Float(x.parse().expect("Rust reads them")),
+            Json::String(x) if ["inf", "-inf", "nan"].contains(&x.as_str()) => {
+                Value::Float(x.parse().expect("Rust reads them"))
+            }
             Json::String(x) => Value::Text(x.clone()),
             Json::Array(x) => Value::List(x.iter().map(Value::from).collect()),
         }
@@ -59,7 +62,9 @@ impl Value {
     pub fn ints(&self) -> Option<Vec<isize>> {
         match self {
             Value::Int(i) => Some(vec![*i as isize]),
-            Value::List(items) => items.iter().map(|x| if let Value::Int(i) = x { Some(*i as isize) } else { None }).collect(),
+            Value::List(items) => {
+                items.iter().map(|x| if let Value::Int(i) = x { Some(*i as isize) } else { None }).collect()
+            }
             _ => None,
         }
     }
@@ -67,7 +72,9 @@ impl Value {
     pub fn tensors(self) -> Result<Vec<Tensor>, Stop> {
         match self {
             Value::Tensor(x) => Ok(vec![x]),
-            Value::List(items) => items.into_iter().map(Value::tensors).collect::<Result<Vec<_>, _>>().map(|x| x.concat()),
+            Value::List(items) => {
+                items.into_iter().map(Value::tensors).collect::<Result<Vec<_>, _>>().map(|x| x.concat())
+            }
             _ => unsupported("a list of something else than tensors"),
         }
     }
@@ -124,7 +131,8 @@ impl<'a> Reader<'a> {
             Some('-' | '0'..='9') => {
                 let word = self.word(|c| "+-.".contains(c) || c.is_alphanumeric());
                 let int = word.parse().map(Value::Int);
-                int.or_else(|_| word.parse().map(Value::Float)).or_else(|_| unsupported(format!("the number {word}")))?
+                int.or_else(|_| word.parse().map(Value::Float))
+                    .or_else(|_| unsupported(format!("the number {word}")))?
             }
             _ => self.name()?,
         };
@@ -236,8 +244,7 @@ fn index(mut x: Tensor, places: &[Place]) -> Tensor {
             }
             Place::At(i) => x = x.select(dim, i),
             Place::Range(start, end, step) => {
-                let range = (start.map_or(Bound::Unbounded, Bound::Included), end.map_or(Bound::Unbounded, Bound::Excluded));
-                x = x.slice(dim, range, step.unwrap_or(1) as usize);
+                x = x.slice(dim, start, end, step.unwrap_or(1) as usize);
                 dim += 1;
             }
         }
