@@ -81,6 +81,19 @@ impl DType {
         }
     }
 
+    /// The number of this type that a constant becomes: rounded, truncated, or whether it is not 0.
+    pub(crate) fn round(self, x: f64) -> f64 {
+        match self {
+            DType::Bool => (x != 0.0) as u8 as f64,
+            DType::U32 => x as u32 as f64,
+            DType::I32 => x as i32 as f64,
+            DType::BF16 => bf16::from_f64(x).to_f64(),
+            DType::F16 => f16::from_f64(x).to_f64(),
+            DType::F32 => x as f32 as f64,
+            DType::F64 => x,
+        }
+    }
+
     /// Distance from 1 to the next number, for floats; 0 for the others.
     pub(crate) fn epsilon(self) -> f64 {
         match self {

@@ -83,3 +83,39 @@ impl Set {
         net.read(&self.x).eq(&self.y).sum().cast(DType::F32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a file with these contents.
+    fn refused(name: &str, contents: &str) -> String {
+        let path = std::env::temp_dir().join(format!("wgrad-{}-{name}.csv", std::process::id()));
+        std::fs::write(&path, contents).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        let (_, text) = error.split_once(".csv:").unwrap_or_else(|| panic!("{error} names no line"));
+        text.to_owned()
+    }
+
+    #[test]
+    fn the_set_is_whole() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv"));
+        assert_eq!(read(path).unwrap().len(), IMAGES);
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_with_its_line() {
+        let line = ["3"; PIXELS + 1].join(",");
+        assert_eq!(
+            refused("short", &format!("{line}\n{line}\n")),
+            "3: the file ends after 2 images, and the set has 1797"
+        );
+        assert_eq!(refused("cut", &format!("{line}\n3,3,")), "2: expected 64 pixels and a label, found 3 fields");
+        let bad = line.replacen('3', "17", 1);
+        assert_eq!(refused("bright", &bad), "1: field 1: expected a pixel from 0 to 16, found \"17\"");
+        assert_eq!(refused("binary", "\0\u{fffd}"), "1: expected 64 pixels and a label, found 1 fields");
+        let missing = read(Path::new("no-such-file.csv")).unwrap_err().to_string();
+        assert!(missing.starts_with("no-such-file.csv: "), "{missing}");
+    }
+}

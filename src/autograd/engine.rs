@@ -88,8 +88,12 @@ impl Walk {
             }
         }
         if let Goal::AccumulateInto(_, inputs) = goal {
-            for (x, g) in inputs.iter().zip(&captured) {
-                if let Some(g) = g {
+            for (i, (x, g)) in inputs.iter().zip(&captured).enumerate() {
+                let meta = x.0.meta.lock();
+                // What retains its gradient has stored it on the way; what is named twice counts once.
+                let stored = meta.retains_grad && meta.grad_fn.is_some() || inputs[..i].iter().any(|y| y.is_same(x));
+                drop(meta);
+                if let Some(g) = g.as_ref().filter(|_| !stored) {
                     self.accumulate(x, g);
                 }
             }
@@ -123,10 +127,12 @@ impl Walk {
 
     /// Adds a gradient to the one a tensor has stored.
     fn accumulate(&self, leaf: &Tensor, g: &Tensor) {
+        // Several threads may walk graphs that end in one leaf.
+        let _one_at_a_time = leaf.0.accumulating.lock();
         let old = leaf.0.meta.lock().grad.clone();
         let new = match old {
             // A tensor of its own, in row-major order: the gradient that arrived may be someone else's, or a view.
-            None if self.create_graph => g.contiguous(),
+            None if self.create_graph => g.copy(),
             None => g.detach().copy(),
             Some(old) if self.create_graph => &old + g,
             Some(old) => {
@@ -168,15 +174,10 @@ fn pass_hooks(node: &Arc<NodeInner>, mut g: Tensor) -> Tensor {
         let hooks = hooks.lock().clone();
         for (_, hook) in hooks {
             if let Some(replacement) = hook(&g) {
-                if replacement.shape() != g.shape() {
-                    misuse(
-                        "register_hook",
-                        format!(
-                            "a hook replaced a gradient of shape {:?} by one of {:?}",
-                            g.shape(),
-                            replacement.shape()
-                        ),
-                    );
+                if replacement.shape() != g.shape() || replacement.dtype() != g.dtype() {
+                    let (new, old) = (replacement.shape(), g.shape());
+                    let types = format!("{} of shape {new:?} for {} of {old:?}", replacement.dtype(), g.dtype());
+                    misuse("register_hook", format!("a hook gave another gradient than it was shown: {types}"));
                 }
                 g = replacement;
             }
@@ -186,7 +187,7 @@ fn pass_hooks(node: &Arc<NodeInner>, mut g: Tensor) -> Tensor {
     for (_, tensor) in retains {
         if let Some(inner) = tensor.upgrade() {
             let old = inner.meta.lock().grad.clone();
-            let new = old.map_or_else(|| g.clone(), |old| old + &g);
+            let new = old.map_or_else(|| g.copy(), |old| old + &g);
             let _old = inner.meta.lock().grad.replace(new);
         }
     }

@@ -32,7 +32,7 @@ pub struct BackwardOptions {
     pub retain_graph: bool,
     /// Record the backward pass itself, so that gradients can be differentiated again.
     pub create_graph: bool,
-    /// Accumulate into these leaves only; into all that are reached, if there are none here.
+    /// Accumulate into these tensors only, leaves or not; into all leaves that are reached, if there are none here.
     pub inputs: Vec<Tensor>,
 }
 
@@ -161,6 +161,9 @@ impl Tensor {
         let walk =
             Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
         let edges: Vec<_> = options.inputs.iter().map(Tensor::gradient_edge).collect();
+        if edges.iter().any(Option::is_none) {
+            return Err(Error::new(Kind::Graph, "backward: an input does not require grad"));
+        }
         let goal = if edges.is_empty() { Goal::Accumulate } else { Goal::AccumulateInto(&edges, &options.inputs) };
         walk.run(roots, goal).map(drop)
     }

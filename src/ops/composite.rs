@@ -19,10 +19,14 @@ thread_local! {
 ///
 /// For tests of the rules: both ways must give the same gradients.
 pub fn by_definition<T>(f: impl FnOnce() -> T) -> T {
-    let before = BY_DEFINITION.replace(true);
-    let y = f();
-    BY_DEFINITION.set(before);
-    y
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            BY_DEFINITION.set(self.0);
+        }
+    }
+    let _restore = Restore(BY_DEFINITION.replace(true));
+    f()
 }
 
 /// Computes a definition, and records the rule as its gradient.

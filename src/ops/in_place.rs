@@ -82,13 +82,23 @@ impl Tensor {
     fn before(&self, op: &str) -> Result<Tensor> {
         let recording = is_grad_enabled();
         let base = self.base();
-        if recording && base.is_leaf() && base.requires_grad() {
-            let what = if base.is_same(self) { "" } else { "a view of " };
+        let is_tracked_leaf = |x: &Tensor| x.is_leaf() && x.requires_grad();
+        if recording && (is_tracked_leaf(self) || is_tracked_leaf(base)) {
+            let what = if is_tracked_leaf(self) { "" } else { "a view of " };
+            let shape = self.shape();
             return Err(Error::new(
                 Kind::InPlace,
                 format!(
-                    "{op}: {what}a leaf that requires grad cannot be changed in place, shape {:?}; use no_grad",
-                    self.shape()
+                    "{op}: {what}a leaf that requires grad cannot be changed in place, shape {shape:?}; use no_grad"
+                ),
+            ));
+        }
+        if recording && base.requires_grad() && !self.requires_grad() {
+            let shape = self.shape();
+            return Err(Error::new(
+                Kind::InPlace,
+                format!(
+                    "{op}: a view of shape {shape:?} that was made under no_grad cannot be changed in place outside"
                 ),
             ));
         }
@@ -115,6 +125,9 @@ impl Tensor {
             let (shape, result) = (self.shape(), new.shape());
             misuse(op, format!("the operand's shape does not broadcast to {shape:?}: the result has {result:?}"));
         }
+        if new.dtype().category() > self.dtype().category() {
+            misuse(op, format!("the result is {}, which {} storage cannot hold", new.dtype(), self.dtype()));
+        }
         let new = new.cast(self.dtype());
         let cell = &self.0.cell;
         let stored = cell.value();
@@ -139,9 +152,8 @@ impl Tensor {
         };
         cell.rebind(value, site());
         if let Some(edge) = history {
-            let mut meta = base.0.meta.lock();
-            meta.grad_fn = edge;
-            meta.history += 1;
+            let history = base.0.meta.lock().history + 1;
+            base.take_history(edge, history);
         }
         self
     }

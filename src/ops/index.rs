@@ -24,7 +24,8 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// An index out of range is an error of the values that depend on it, told when one of them is read.
+    /// An index out of range is told when the result is read; on a GPU, which computes on with the nearest index, by the
+    /// next read from the device, whatever is read.
     ///
     /// # Panics
     /// If the shapes do not fit, or the index holds no integers.
@@ -147,6 +148,9 @@ impl Tensor {
         let fits = |a: &[usize], b: &[usize], but: Option<usize>| {
             a.len() == b.len() && (0..a.len()).all(|i| Some(i) == but || a[i] <= b[i])
         };
+        if self.numel() == 0 && index.numel() > 0 {
+            misuse(op, format!("{:?} has no elements for the index {:?}", self.shape(), index.shape()));
+        }
         let mut fit = index.numel() == 0 || fits(index.shape(), self.shape(), Some(d));
         fit &= index.rank() == self.rank() || index.rank().max(self.rank()) == 1;
         if let Some(source) = source {
@@ -173,10 +177,10 @@ impl Tensor {
         record(y, "CopySlices", &[self, source], &[], move |call| {
             let g = call.g;
             let rest = || {
-                let shape = part(&g.detach()).shape().to_vec();
+                let shape = part.apply(&g.detach()).shape().to_vec();
                 g.write(part.clone(), &full(0.0, Dims::from_slice(&shape), g.dtype(), &g.device()))
             };
-            vec![call.needs[0].then(rest), call.needs[1].then(|| part(g))]
+            vec![call.needs[0].then(rest), call.needs[1].then(|| part.apply(g))]
         })
     }
 
@@ -184,7 +188,7 @@ impl Tensor {
     fn write_value(&self, part: &Replay, source: &Tensor) -> Tensor {
         let whole =
             Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
-        let layout = part(&whole).0.layout.clone();
+        let layout = part.apply(&whole).0.layout.clone();
         if source.numel() == 0 {
             return self.copy().detach();
         }

@@ -77,8 +77,8 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
     }
     let promoted = result_type(args[choice as usize..].iter());
     let compute = match row.kind {
-        // Bools are added and multiplied as integers, and the result is a bool again.
-        RowKind::Arithmetic if promoted == DType::Bool => DType::I32,
+        // Bools are added, multiplied and ordered as integers; a sum or product is a bool again.
+        RowKind::Arithmetic | RowKind::Compare if promoted == DType::Bool => DType::I32,
         RowKind::Arithmetic | RowKind::Compare | RowKind::Choice => promoted.compute(),
         RowKind::Float | RowKind::Test if !promoted.is_float() => DType::F32,
         RowKind::Float | RowKind::Test => promoted.compute(),
@@ -190,7 +190,6 @@ pub(crate) fn cast_operand(x: Operand, dtype: DType) -> Operand {
         return x;
     }
     if let Op::Full(number) = x.value.op {
-        let number = if dtype == DType::Bool { (number != 0.0) as u8 as f64 } else { number };
         return Operand {
             value: record_value(Op::Full(number), Operands::new(), x.value.shape.clone(), dtype, &x.value.device),
             layout: x.layout,

@@ -152,8 +152,7 @@ macro_rules! eval {
             DType::F64 => $each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
             DType::I32 => $each::<i32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
             DType::U32 => $each::<u32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
-            DType::Bool => $each::<bool, bool>(args, |$($x),*| $f($($x as u8 as f64),*) != 0.0),
-            DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
         }
     };
     (Test $each:ident ($($x:ident)*) $f:expr, $int:expr) => {

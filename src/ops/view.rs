@@ -4,8 +4,7 @@ use crate::error::misuse;
 use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axes, axis, broadcast, numel};
 use crate::tensor::node::record;
-use crate::tensor::{Meta, Tensor, View};
-use std::sync::Arc;
+use crate::tensor::{Meta, Replay, Tensor, View};
 
 impl Tensor {
     /// A view of this tensor. `replay` makes the same view of any tensor of this shape, and `rule` carries a gradient of
@@ -19,11 +18,8 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let view = match &self.0.view {
-            Some(View { base, replay: first }) => {
-                let first = first.clone();
-                View { base: base.clone(), replay: Arc::new(move |x| replay(&first(x))) }
-            }
-            None => View { base: self.clone(), replay: Arc::new(replay) },
+            Some(View { base, replay: first }) => View { base: base.clone(), replay: first.then(replay) },
+            None => View { base: self.clone(), replay: Replay::new(replay) },
         };
         let meta = Meta { history: view.base.0.meta.lock().history, ..Meta::default() };
         let y = Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), meta, Some(view));
@@ -39,12 +35,12 @@ impl Tensor {
         replay: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let shape = Dims::from_slice(self.shape());
-        let replay = Arc::new(replay);
+        let replay = Replay::new(replay);
         let again = replay.clone();
         self.view_as(
             name,
             layout,
-            move |x| again(x),
+            move |x| again.apply(x),
             move |g| full(0.0, shape.clone(), g.dtype(), &g.device()).write(replay.clone(), g),
         )
     }

@@ -4,7 +4,7 @@ use super::Param;
 use super::map::cast;
 use super::steps::Item;
 use super::template::{MAP, SCATTER_ADD};
-use super::wgsl::{Text, element, is_narrow, position, stored};
+use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::Layout;
@@ -109,18 +109,8 @@ pub(super) fn write(text: &mut Text, n: usize) -> (String, usize) {
     let dtype = node.value.dtype;
     let value = text.load(&node.args[1], "i");
     let at = position(to, "i");
-    let lines = if is_narrow(dtype) {
-        // Two threads may write the halves of one word.
-        let y = text.bind(Item::Node(n), "atomic<u32>", true);
-        format!(
-            "  let at = {at};\n  let shift = (at & 1u) * 16u;\n  atomicAnd(&{y}[at >> 1u], ~(0xffffu << shift));\n  \
-             atomicOr(&{y}[at >> 1u], {} << shift);\n",
-            stored(dtype, &value)
-        )
-    } else {
-        let y = text.bind(Item::Node(n), element(dtype), true);
-        format!("  {y}[{at}] = {};\n", stored(dtype, &value))
-    };
+    let y = text.bind(Item::Node(n), element(dtype), true);
+    let lines = format!("  {y}[{at}] = {};\n", stored(dtype, &value));
     let hook = format!("fn hook_element(i: u32) {{\n{lines}}}");
     text.set_threads(to.numel());
     (MAP.compose(&text.header(), &[("hook_element", &hook)]), to.numel().div_ceil(MAP.workgroup_size[0] as usize))

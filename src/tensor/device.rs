@@ -197,12 +197,20 @@ impl Device {
         if graph.nodes.is_empty() {
             return Ok(());
         }
-        let result = self.0.backend.run(&graph);
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.0.backend.run(&graph)));
+        let (result, panic) = match run {
+            Ok(result) => (result, None),
+            // Nothing may be left pending that is on no list any more.
+            Err(panic) => (Err(Error::lost("the device panicked while it played a graph")), Some(panic)),
+        };
         for node in &graph.nodes {
             match (&result, node.held) {
                 (Err(error), true) => node.value.settle(Err(error.clone())),
                 _ => node.value.release(),
             }
+        }
+        if let Some(panic) = panic {
+            std::panic::resume_unwind(panic);
         }
         result
     }

@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     pub dtype: DType,
     pub device: Device,
     pub meta: Mutex<Meta>,
+    /// Held while backward adds to the gradient.
+    pub accumulating: Mutex<()>,
     /// What this is a view of, if autograd knows it as one.
     pub view: Option<View>,
 }
@@ -58,7 +60,42 @@ pub(crate) struct View {
     pub replay: Replay,
 }
 
-pub(crate) type Replay = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;
+/// The steps from a base to a view, the last one first: a list, since a closure around a closure would recurse.
+#[derive(Clone)]
+pub(crate) struct Replay(Option<Arc<Step>>);
+
+type Again = dyn Fn(&Tensor) -> Tensor + Send + Sync;
+
+struct Step {
+    again: Box<Again>,
+    before: Replay,
+}
+
+impl Replay {
+    pub fn new(again: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Replay {
+        Replay(None).then(again)
+    }
+
+    /// These steps and one more.
+    pub fn then(&self, again: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Replay {
+        Replay(Some(Arc::new(Step { again: Box::new(again), before: self.clone() })))
+    }
+
+    /// Makes the view of another tensor of the base's shape.
+    pub fn apply(&self, x: &Tensor) -> Tensor {
+        let steps: Vec<&Step> = std::iter::successors(self.0.as_deref(), |step| step.before.0.as_deref()).collect();
+        steps.iter().rev().fold(x.clone(), |x, step| (step.again)(&x))
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let mut rest = self.0.take();
+        while let Some(mut step) = rest.and_then(Arc::into_inner) {
+            rest = step.before.0.take();
+        }
+    }
+}
 
 /// What autograd knows of a tensor.
 #[derive(Default)]
@@ -115,7 +152,15 @@ impl Tensor {
         meta: Meta,
         view: Option<View>,
     ) -> Tensor {
-        Tensor(Arc::new(Inner { cell, layout, dtype, device, meta: Mutex::new(meta), view }))
+        Tensor(Arc::new(Inner {
+            cell,
+            layout,
+            dtype,
+            device,
+            meta: Mutex::new(meta),
+            accumulating: Mutex::default(),
+            view,
+        }))
     }
 
     /// The same storage read through another layout, without a place in the graph.
@@ -231,13 +276,33 @@ impl Tensor {
             let history = base.0.meta.lock().history;
             if self.0.meta.lock().history != history {
                 let _recording = mode::enable_grad();
-                let edge = replay(base).0.meta.lock().grad_fn.clone();
-                let mut meta = self.0.meta.lock();
-                meta.grad_fn = edge;
-                meta.history = history;
+                let edge = replay.apply(base).0.meta.lock().grad_fn.clone();
+                self.take_history(edge, history);
             }
         }
         self.0.meta.lock()
+    }
+}
+
+impl Tensor {
+    /// Gives the tensor another gradient function: hooks stay with the old one, a wish to retain the gradient does not.
+    pub(crate) fn take_history(&self, edge: Option<Edge>, history: u64) {
+        let mut meta = self.0.meta.lock();
+        if meta.retains_grad {
+            let is_this = |kept: &Weak<Inner>| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(&self.0));
+            if let Some(old) = &meta.grad_fn {
+                old.node.retains.lock().retain(|(_, kept)| !is_this(kept));
+            }
+            if let Some(new) = &edge {
+                new.node.retains.lock().push((new.output, Arc::downgrade(&self.0)));
+            }
+        }
+        meta.hooks = Hooks::default();
+        meta.history = history;
+        let old = std::mem::replace(&mut meta.grad_fn, edge);
+        // Dropped after the lock is released: it may be the end of a long chain.
+        drop(meta);
+        drop(old);
     }
 }
 

@@ -24,6 +24,7 @@ pub fn is_grad_enabled() -> bool {
 ///     assert!(!(&x * 2.0).requires_grad());
 /// }
 /// assert!((&x * 2.0).requires_grad());
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 pub fn no_grad() -> GradGuard {
     set_grad_enabled(false)

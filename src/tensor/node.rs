@@ -107,11 +107,13 @@ pub(crate) fn record(
             Save::Output => Saved::new(&y, None, true),
         })
         .collect();
+    // Asked for first: a view may record the history it takes over from its base, and nodes before this one.
+    let edges = inputs.iter().map(|x| x.gradient_edge()).collect();
     let node = Arc::new(NodeInner {
         name,
         order: next_order(),
         at: site(),
-        edges: inputs.iter().map(|x| x.gradient_edge()).collect(),
+        edges,
         output: Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device() },
         function: Function::Rule { rule: Box::new(rule), saves: !saved.is_empty(), saved: Mutex::new(Some(saved)) },
         hooks: Mutex::default(),
@@ -232,6 +234,7 @@ impl Node {
     /// let add = y.grad_fn().unwrap().next_functions()[0].clone().unwrap().0;
     /// assert_eq!(add.name(), "AddBackward0");
     /// assert!(add.next_functions()[0].as_ref().unwrap().0.variable().unwrap().is_same(&x));
+    /// # Ok::<(), wgrad::Error>(())
     /// ```
     pub fn next_functions(&self) -> Vec<Option<(Node, usize)>> {
         self.0.edges.iter().map(|e| e.as_ref().map(|e| (Node(e.node.clone()), e.output))).collect()

@@ -64,6 +64,10 @@ impl Value {
         device: &Device,
         at: &'static Location<'static>,
     ) -> Arc<Value> {
+        let op = match op {
+            Op::Full(x) => Op::Full(dtype.round(x)),
+            other => other,
+        };
         let value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
         // A `Full` value is computed by whoever reads it.
         if !matches!(value.op, Op::Full(_)) {

@@ -267,3 +267,104 @@ fn optimizers_take_the_steps_of_their_formulas() {
         assert!(near(got.clone(), [reference(1.0), reference(-2.0)]), "{got:?}");
     }
 }
+
+#[test]
+fn leaves_and_retained_tensors_never_share_a_gradient() {
+    for dev in devices() {
+        let (a, b, w) = (leaf(&[1.0, 2.0], &dev), leaf(&[3.0, 4.0], &dev), Tensor::new([5.0, 6.0], &dev));
+        let y = || ((&a + &b) * &w).sum();
+        y().backward_with(None, BackwardOptions { create_graph: true, ..Default::default() }).unwrap();
+        y().backward().unwrap();
+        assert_eq!(values(&a.grad().unwrap()), [10.0, 12.0]);
+        let y = &a * 2.0;
+        y.retain_grad().unwrap();
+        let inputs = vec![y.clone(), a.clone(), a.clone()];
+        a.zero_grad();
+        (&y * 3.0).sum().backward_with(None, BackwardOptions { inputs, ..Default::default() }).unwrap();
+        assert_eq!((values(&y.grad().unwrap()), values(&a.grad().unwrap())), (vec![3.0; 2], vec![6.0; 2]));
+        let y = &a * 2.0;
+        y.retain_grad().unwrap();
+        y.backward_with(Some(&w), BackwardOptions::default()).unwrap();
+        y.grad().unwrap().zero_().unwrap();
+        assert_eq!(values(&w), [5.0, 6.0]);
+    }
+}
+
+#[test]
+fn a_view_that_takes_over_a_history_comes_before_what_is_made_of_it() {
+    for dev in devices() {
+        let (a, x) = (leaf(&[1.0], &dev), leaf(&[2.0, 3.0], &dev));
+        let base = &x * 1.0;
+        let view = base.narrow(0, 0, 1);
+        base.mul_(2.0).unwrap();
+        let y = Tensor::cat(&[a, view], 0).sum();
+        let g = grad(&[&y], &[&x], GradOptions::default()).unwrap();
+        assert_eq!(values(g[0].as_ref().unwrap()), [2.0, 0.0]);
+    }
+}
+
+#[test]
+fn hooks_stay_with_the_value_and_retaining_with_the_tensor() {
+    for dev in devices() {
+        let x = leaf(&[1.0], &dev);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = |name: &'static str| {
+            let seen = seen.clone();
+            move |g: &Tensor| {
+                seen.lock().unwrap().push((name, values(g)[0]));
+                None
+            }
+        };
+        let y = &x * 1.0;
+        y.register_hook(log("before")).unwrap();
+        y.retain_grad().unwrap();
+        y.mul_(2.0).unwrap();
+        y.register_hook(log("after")).unwrap();
+        y.sum().backward().unwrap();
+        assert_eq!(*seen.lock().unwrap(), [("after", 1.0), ("before", 2.0)]);
+        assert_eq!(values(&y.grad().unwrap()), [1.0]);
+    }
+}
+
+#[test]
+fn in_place_changes_that_would_lose_a_gradient_are_refused() {
+    let dev = Device::cpu();
+    let x = leaf(&[1.0, 2.0], &dev);
+    let base = &x * 1.0;
+    let view = {
+        let _guard = no_grad();
+        base.select(0, 0)
+    };
+    assert!(view.mul_(2.0).map(drop).unwrap_err().is_in_place());
+    let own = Tensor::zeros([2], &dev).narrow(0, 0, 1).requires_grad_(true).unwrap();
+    assert!(own.add_(1.0).map(drop).unwrap_err().is_in_place());
+    let whole = Tensor::new([1, 2], &dev);
+    let text = wgrad::catch(|| whole.add_(0.5).map(drop)).unwrap_err().to_string();
+    assert!(text.starts_with("add_: the result is f32, which i32 storage cannot hold"), "{text}");
+}
+
+#[test]
+fn threads_may_share_a_leaf() {
+    for dev in devices() {
+        let w = leaf(&[1.0; 4], &dev);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..10).for_each(|_| (&w * 2.0).sum().backward().unwrap()));
+            }
+        });
+        assert_eq!(values(&w.grad().unwrap()), [80.0; 4], "{}", dev.name());
+    }
+}
+
+#[test]
+fn chains_of_100_000_views_do_not_recurse() {
+    on_small_stack(|| {
+        let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::cpu());
+        let mut y = x.clone();
+        for _ in 0..100_001 {
+            y = y.t();
+        }
+        y.mul_(2.0).unwrap();
+        assert_eq!((values(&x), values(&y)), (vec![2.0, 4.0, 6.0, 8.0], vec![2.0, 6.0, 4.0, 8.0]));
+    });
+}

@@ -62,6 +62,9 @@ fn recording_refuses_what_does_not_fit() {
         check(dev, "gather: index [2, 2] does not fit [2] along dimension 0", |d| {
             drop(zeros(&[2]).gather(0, &Tensor::new([[0, 1], [1, 0]], d)));
         });
+        check(dev, "gather: [0] has no elements for the index [1]", |d| {
+            drop(zeros(&[0]).gather(0, &Tensor::new([0], d)))
+        });
         check(dev, "gather: the index must hold integers, not f32", |_| drop(zeros(&[2]).gather(0, &zeros(&[2]))));
         check(dev, "scatter_add: index [3] does not fit [2] along dimension 0 and source [2]", |d| {
             drop(zeros(&[2]).scatter_add(0, &Tensor::new([0, 0, 0], d), &zeros(&[2])));

@@ -172,6 +172,21 @@ fn integers_and_bools_compute_exactly() {
 }
 
 #[test]
+fn constants_are_numbers_of_their_type() {
+    for dev in devices() {
+        let x = Tensor::full([2], 1.7, (&dev, DType::I32));
+        assert_eq!((&x + Tensor::zeros([2], &dev)).to_vec::<f32>().unwrap(), [1.0; 2]);
+        let y = Tensor::full([2], 1.7, &dev).cast(DType::I32).cast(DType::F32);
+        assert_eq!(y.to_vec::<f32>().unwrap(), [1.0; 2]);
+        let y = Tensor::full([1], 0.1, &dev).cast(DType::F16).cast(DType::F32);
+        assert_eq!(y.to_vec::<f32>().unwrap(), [half::f16::from_f64(0.1).to_f32()]);
+        let (p, q) = (Tensor::new([true, false], &dev), Tensor::new([false, false], &dev));
+        assert_eq!(p.gt(&q).to_vec::<bool>().unwrap(), [true, false]);
+        assert_eq!(p.le(&q).to_vec::<bool>().unwrap(), [false, true]);
+    }
+}
+
+#[test]
 fn narrow_floats_store_load_and_cast() {
     let values = [0.0f32, 1.0, -2.5, 65504.0, 1e-7, 3.3333, f32::INFINITY, 70000.0, 1.0009766];
     for dev in devices() {

@@ -89,6 +89,9 @@ impl<'a> Session<'a> {
         let mut player = self.gpu.player.lock();
         let player = &mut *player;
         let offsets = self.write_params(player, kernels.clone());
+        let reports = self.prepared.plan.kernels[kernels.clone()]
+            .iter()
+            .any(|kernel| kernel.bindings.iter().any(|binding| binding.place == Place::Status));
         let destroyed = self.gpu.memory.destroyed.load(std::sync::atomic::Ordering::Acquire);
         if destroyed != player.destroyed {
             player.destroyed = destroyed;
@@ -108,6 +111,10 @@ impl<'a> Session<'a> {
         }
         drop(pass);
         player.in_flight.push_back(context.queue.submit([encoder.finish()]));
+        // Only now: a read that disarms earlier would clear the buffer before the kernel writes it.
+        if reports {
+            self.gpu.reports.arm();
+        }
         context.check()?;
         if player.in_flight.len() > MAX_IN_FLIGHT {
             context.poll(player.in_flight.pop_front())?;

@@ -42,7 +42,6 @@ impl Reports {
     /// The word that stands for an index of `value` being out of range: the earlier a place was met, the larger.
     pub fn word(&self, value: &Value, size: usize) -> u32 {
         let (Op::Gather { dim } | Op::ScatterAdd { dim }) = value.op else { unreachable!("only indices are reported") };
-        self.armed.store(true, Ordering::Release);
         let (name, at) = (value.op.name(), value.at);
         let mut places = self.places.lock();
         let next = places.messages.len() as u32;
@@ -54,6 +53,11 @@ impl Reports {
             ));
         }
         u32::MAX - number
+    }
+
+    /// A kernel that may report has been submitted.
+    pub fn arm(&self) {
+        self.armed.store(true, Ordering::Release);
     }
 
     /// Whether there may be something to read; asking disarms.

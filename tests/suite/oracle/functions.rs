@@ -48,6 +48,14 @@ impl Args {
         }
     }
 
+    fn bound(&mut self, name: &str, open: f64) -> Result<Value, Stop> {
+        match self.next(name) {
+            Value::None => Ok(Value::Float(open)),
+            Value::Tensor(_) => unsupported("tensors as bounds"),
+            bound => Ok(bound),
+        }
+    }
+
     fn flag(&mut self, name: &str) -> bool {
         matches!(self.next(name), Value::Bool(true))
     }
@@ -100,7 +108,10 @@ pub fn apply(function: &str, a: &mut Args) -> Result<Vec<Tensor>, Stop> {
         "round" => a.tensor()?.round(),
         "isnan" => a.tensor()?.is_nan(),
         "logical_not" => a.tensor()?.logical_not(),
-        "clamp" => a.tensor()?.clamp(a.number("min", f64::NEG_INFINITY)?, a.number("max", f64::INFINITY)?),
+        "clamp" => {
+            let (x, low, high) = (a.tensor()?, a.bound("min", f64::NEG_INFINITY)?, a.bound("max", f64::INFINITY)?);
+            operand!(|low| operand!(|high| x.clamp(low, high), high), low)
+        }
 
         "add" => operator!(a.next("input"), +, scaled(a)?),
         "sub" => operator!(a.next("input"), -, scaled(a)?),
@@ -181,6 +192,9 @@ pub fn apply(function: &str, a: &mut Args) -> Result<Vec<Tensor>, Stop> {
         "log_softmax" => a.tensor()?.log_softmax(a.int("dim")?),
         "cross_entropy" => {
             let (x, t) = (a.tensor()?, a.tensor()?);
+            if t.dtype().is_float() {
+                return unsupported("probabilities as targets");
+            }
             match a.named.remove("reduction") {
                 None => x.cross_entropy(&t),
                 Some(Value::Text(how)) if how == "mean" => x.cross_entropy(&t),
