@@ -187,6 +187,13 @@ rows! {
         grad: [|g, x| g / x],
         test: [(0.2, 4.0)], at [1.0, 1.0001, 0.0, -1.0, f64::INFINITY, f64::NAN], within 1e-6,
     }
+    /// `ln(1 + x)`, without loss of digits near 0. Derivative: `1 / (1 + x)`.
+    log1p(x) => "Log1P" Float {
+        cpu: |x| x.ln_1p(),
+        wgsl: "log1p_(x)",
+        grad: [|g, x| g / (x + 1.0)],
+        test: [(-0.5, 4.0)], at [0.0, 1e-7, -1.0, -2.0, f64::INFINITY, f64::NAN], within 1e-6,
+    }
     /// `√x`. Derivative: `1 / 2y`; infinite at 0.
     sqrt(x) => "Sqrt" Float {
         cpu: |x| x.sqrt(),
