@@ -45,7 +45,7 @@ pub struct GradOptions {
     pub retain_graph: bool,
     /// Record the pass itself, so that the results can be differentiated again.
     pub create_graph: bool,
-    /// Give `None` for an input that the outputs do not depend on, instead of an error.
+    /// Give `None` for an input that the outputs do not depend on, or that needs no gradient, instead of an error.
     pub allow_unused: bool,
 }
 
@@ -73,8 +73,11 @@ pub struct GradOptions {
 pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
     let roots = roots("grad", outputs, &options.grad_outputs)?;
     let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
-    if edges.iter().any(Option::is_none) && !options.allow_unused {
-        return Err(Error::new(Kind::Graph, "grad: an input does not require grad"));
+    if let Some(i) = edges.iter().position(Option::is_none)
+        && !options.allow_unused
+    {
+        let shape = inputs[i].shape();
+        return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
     }
     let walk = Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
     let gradients = walk.run(roots, Goal::Capture(&edges))?;
