@@ -34,7 +34,7 @@ pub fn draw(history: &[Epoch], path: &Path) -> Result {
     let most = history.iter().fold(0.0, |m: f64, e| m.max(e.train_loss).max(e.test_loss));
     let least = history.iter().fold(0.99, |m: f64, e| m.min(e.test_accuracy));
     chart(&left, "cross entropy", 0.0..1.05 * most, history, &[train_loss, test_loss])?;
-    chart(&right, "accuracy in %", (100.0 * least).floor()..100.0, history, &[accuracy])?;
+    chart(&right, "test accuracy in %", (100.0 * least).floor()..100.0, history, &[accuracy])?;
     Ok(area.present()?)
 }
 
@@ -59,6 +59,9 @@ fn chart(area: &Area, title: &str, y: Range<f64>, history: &[Epoch], curves: &[C
         let key = move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2));
         chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?.label(label).legend(key);
     }
-    chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+    if curves.len() > 1 {
+        let labels = &mut chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperRight).border_style(BLACK).background_style(WHITE).draw()?;
+    }
     Ok(())
 }

@@ -54,7 +54,7 @@ fn quotient(case: &Case, f: impl Fn(&[Tensor]) -> f64) -> f64 {
 }
 
 fn close(got: f64, want: f64, tolerance: f64) -> bool {
-    (got - want).abs() <= tolerance * (1.0 + want.abs())
+    approx::relative_eq!(got, want, epsilon = tolerance, max_relative = tolerance)
 }
 
 /// The first derivative, or an account of what is wrong with it.

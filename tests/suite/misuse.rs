@@ -230,3 +230,26 @@ fn panics_that_are_no_misuse_pass_through_catch() {
     let hook = std::panic::catch_unwind(|| Tensor::zeros([2], &Device::cpu()).reshape(3));
     assert_eq!(*hook.unwrap_err().downcast::<String>().unwrap(), "reshape: [2] with 2 elements does not fill [3]");
 }
+
+/// Without drivers there is no adapter; only a process of its own can have none.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_an_adapter_the_error_says_so() {
+    const CHILD: &str = "WGRAD_TEST_WITHOUT_ADAPTER";
+    if std::env::var_os(CHILD).is_some() {
+        let error = Device::gpu().unwrap_err();
+        assert!(error.is_no_adapter());
+        assert!(error.to_string().starts_with("no graphics adapter was found; Mesa's software Vulkan"), "{error}");
+        let choices = "no device is called \"abacus\": choose cpu (there is no graphics adapter)";
+        assert_eq!(Device::best().unwrap_err().to_string(), choices);
+        assert_eq!(Tensor::ones([2], &Device::cpu()).sum().item().unwrap(), 2.0);
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "misuse::without_an_adapter_the_error_says_so"])
+        .envs([(CHILD, "1"), ("WGRAD_DEVICE", "abacus"), ("VK_DRIVER_FILES", "/none"), ("VK_ICD_FILENAMES", "/none")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
