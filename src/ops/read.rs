@@ -42,7 +42,8 @@ impl Tensor {
         self.to_data().map(elements)
     }
 
-    /// [`Tensor::to_vec`] as a future that never blocks: for executors, and for browsers, where nothing may wait.
+    /// [`Tensor::to_vec`] as a future that never waits for a GPU: for executors, and for browsers, where nothing may wait.
+    /// On the CPU device and a twin the values are computed by the call itself.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};

@@ -88,10 +88,7 @@ pub(super) fn reduce(
     let node = text.flow.node(n);
     let dtype = node.value.dtype;
     let t = element(dtype);
-    let fold = match node.value.op {
-        crate::ops::op::Op::Reduce { fold, .. } => fold,
-        _ => unreachable!("a reduction folds"),
-    };
+    let crate::ops::op::Op::Reduce { fold, .. } = node.value.op else { unreachable!("a reduction folds") };
     let load = match reduction.stage {
         Stage::Only => format!("  return {};\n", stored(dtype, &text.load(&node.args[0], "i"))),
         Stage::First { rows, cols } => {

@@ -30,6 +30,11 @@ pub trait Backend: Send + Sync {
     /// Computes the graph and settles every held value of it with [`Value::settle`].
     fn run(&self, graph: &Graph) -> Result<()>;
 
+    /// Waits while the device is too far behind; called by whoever may wait.
+    fn throttle(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Starts reading a buffer of `len` elements back; never blocks, unless the future is waited for.
     fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read;
 
@@ -187,11 +192,17 @@ impl Device {
         self.0.backend.explain()
     }
 
-    /// Plays what is pending, without waiting: what an optimizer does at the end of a step.
+    /// Plays what is pending, as an optimizer does at the end of a step. Waits only if the device is several flushes behind.
     ///
     /// # Errors
     /// As [`Device::sync`], as far as they are known at once.
     pub fn flush(&self) -> Result<()> {
+        self.play()?;
+        self.0.backend.throttle()
+    }
+
+    /// Plays what is pending, and never waits for the device.
+    fn play(&self) -> Result<()> {
         let _one_at_a_time = self.0.playing.lock();
         let graph = self.take_pending();
         if graph.nodes.is_empty() {
@@ -243,7 +254,7 @@ impl Device {
         let mut buffer = value.buffer();
         if buffer.is_none() {
             // The error is told by the value itself, if it concerns it.
-            let _ = self.flush();
+            let _ = self.play();
             buffer = value.buffer();
         }
         match buffer {

@@ -194,6 +194,11 @@ impl Backend for Gpu {
         pollster::block_on(read)
     }
 
+    fn throttle(&self) -> Result<()> {
+        let overdue = self.player.lock().overdue();
+        overdue.map_or(Ok(()), |submission| self.context.poll(Some(submission)))
+    }
+
     fn sync(&self) -> Result<()> {
         let read = read::read(self, None, DType::U32, 0);
         self.wait(read).map(drop)
