@@ -1,6 +1,12 @@
 //! Expressions that every check runs: each row of the table of scalar functions, and each structural operation and
 //! composite, with strided, broadcast, 0-d and reused operands.
 
+mod index;
+mod linalg;
+mod nn;
+mod reduce;
+mod view;
+
 use wgrad::testing::{ROWS, Row, RowKind};
 use wgrad::{DType, Device, Tensor};
 
@@ -84,85 +90,17 @@ fn row_case(row: &'static Row) -> Vec<Case> {
     ]
 }
 
+/// Operands of either sign.
+const ANY: (f64, f64) = (-2.0, 2.0);
+
+/// An index tensor on the device of an operand.
+fn index(x: &Tensor, data: &[i32], shape: &[usize]) -> Tensor {
+    Tensor::from_slice(data, shape, &x.device())
+}
+
 /// Structural operations and composites.
 pub fn structural_cases() -> Vec<Case> {
-    const ANY: (f64, f64) = (-2.0, 2.0);
-    let index = |x: &Tensor, data: &[i32], shape: &[usize]| Tensor::from_slice(data, shape, &x.device());
-    vec![
-        Case::new("reshape", &[(&[2, 6], ANY)], |x| x[0].reshape([3, -1]).sin()),
-        Case::new("reshape of a transpose", &[(&[2, 3], ANY)], |x| x[0].t().reshape(6).sin()),
-        Case::new("flatten", &[(&[2, 3, 2], ANY)], |x| x[0].flatten(0, 1).sin()),
-        Case::new("permute", &[(&[2, 3, 4], ANY)], |x| x[0].permute([2, 0, 1]).exp()),
-        Case::new("transpose", &[(&[2, 3], ANY)], |x| x[0].transpose(0, 1).exp()),
-        Case::new("expand", &[(&[3, 1], ANY)], |x| x[0].expand([2, 3, 4]).sin()),
-        Case::new("narrow", &[(&[4, 3], ANY)], |x| x[0].narrow(0, 1, 2).sin()),
-        Case::new("slice", &[(&[3, 7], ANY)], |x| x[0].slice(1, 1, -1, 2).sin()),
-        Case::new("select", &[(&[3, 4], ANY)], |x| x[0].select(1, -2).sin()),
-        Case::new("flip", &[(&[3, 4], ANY)], |x| x[0].flip([0, 1]).sin()),
-        Case::new("squeeze", &[(&[1, 3, 1], ANY)], |x| x[0].squeeze(0).sin()),
-        Case::new("unsqueeze", &[(&[3], ANY)], |x| x[0].unsqueeze(-1).sin()),
-        Case::new("copy", &[(&[3, 2], ANY)], |x| x[0].t().copy().sin()),
-        Case::new("sum", &[(&[3, 4], ANY)], |x| x[0].sum().sin()),
-        Case::new("sum_dim", &[(&[2, 3, 4], ANY)], |x| x[0].sum_dim([0, 2], false).sin()),
-        Case::new("sum_dim of a transpose", &[(&[2, 3, 4], ANY)], |x| x[0].transpose(0, 2).sum_dim(1, true).sin()),
-        Case::new("mean", &[(&[3, 4], ANY)], |x| x[0].mean().sin()),
-        Case::new("mean_dim", &[(&[3, 4], ANY)], |x| x[0].mean_dim(-1, true).sin()),
-        Case::new("max", &[(&[3, 4], ANY)], |x| x[0].max().sin()),
-        Case::new("min", &[(&[3, 4], ANY)], |x| x[0].min().sin()),
-        Case::new("amax", &[(&[3, 4], ANY)], |x| x[0].amax(0, false).sin()),
-        Case::new("amin", &[(&[3, 4], ANY)], |x| x[0].amin(1, true).sin()),
-        Case::new("max_dim", &[(&[3, 4], ANY)], |x| x[0].max_dim(1, false).0.sin()),
-        Case::new("min_dim", &[(&[3, 4], ANY)], |x| x[0].min_dim(0, true).0.sin()),
-        Case::new("var", &[(&[3, 4], ANY)], |x| x[0].var(1.0)),
-        Case::new("var_dim", &[(&[3, 4], ANY)], |x| x[0].var_dim(1, 0.0, true).sin()),
-        Case::new("norm", &[(&[3, 4], ANY)], |x| x[0].norm()),
-        Case::new("norm_dim 1", &[(&[3, 4], ANY)], |x| x[0].norm_dim(1.0, 1, false).sin()),
-        Case::new("norm_dim 3", &[(&[3, 4], ANY)], |x| x[0].norm_dim(3.0, 0, false).sin()),
-        Case::new("norm_dim inf", &[(&[3, 4], ANY)], |x| x[0].norm_dim(f64::INFINITY, 1, true).sin()),
-        Case::new("matmul", &[(&[3, 4], ANY), (&[4, 2], ANY)], |x| x[0].matmul(&x[1]).sin()),
-        Case::new("matmul of transposes", &[(&[4, 3], ANY), (&[2, 4], ANY)], |x| x[0].t().matmul(&x[1].t()).sin()),
-        Case::new("matmul of one operand", &[(&[3, 3], ANY)], |x| x[0].matmul(&x[0]).sin()),
-        Case::new("matmul batched", &[(&[2, 1, 3, 4], ANY), (&[3, 4, 2], ANY)], |x| x[0].matmul(&x[1]).sin()),
-        Case::new("dot", &[(&[5], ANY), (&[5], ANY)], |x| x[0].matmul(&x[1])),
-        Case::new("matrix times vector", &[(&[3, 4], ANY), (&[4], ANY)], |x| x[0].matmul(&x[1]).sin()),
-        Case::new("vector times matrices", &[(&[4], ANY), (&[2, 4, 3], ANY)], |x| x[0].matmul(&x[1]).sin()),
-        Case::new("softmax", &[(&[3, 4], ANY)], |x| x[0].softmax(1) * &x[0]),
-        Case::new("softmax of dimension 0", &[(&[3, 4], ANY)], |x| x[0].softmax(0).sin()),
-        Case::new("log_softmax", &[(&[3, 4], ANY)], |x| x[0].log_softmax(-1).sin()),
-        Case::new("cross_entropy", &[(&[4, 3], ANY)], move |x| {
-            x[0].cross_entropy(&index(&x[0], &[0, 2, -100, 1], &[4]))
-        }),
-        Case::new("gather", &[(&[3, 4], ANY)], move |x| x[0].gather(1, &index(&x[0], &[0, 3, 3, 1], &[2, 2])).sin()),
-        Case::new("scatter_add", &[(&[3, 4], ANY), (&[2, 3], ANY)], move |x| {
-            x[0].scatter_add(0, &index(&x[0], &[0, 2, 2, 0, 1, 2], &[2, 3]), &x[1]).sin()
-        }),
-        Case::new("index_select", &[(&[3, 4], ANY)], move |x| {
-            x[0].index_select(0, &index(&x[0], &[2, 0, 2], &[3])).sin()
-        }),
-        Case::new("cat", &[(&[2, 3], ANY), (&[1, 3], ANY)], |x| {
-            Tensor::cat(&[x[0].clone(), x[1].clone(), x[0].clone()], 0).sin()
-        }),
-        Case::new("stack", &[(&[3], ANY), (&[3], ANY)], |x| Tensor::stack(x, 1).sin()),
-        Case::new("in place", &[(&[3], ANY), (&[3], ANY)], |x| {
-            let y = &x[0] * 2.0;
-            y.mul_(&x[1]).unwrap().add_(1.0).unwrap();
-            y.sin()
-        }),
-        Case::new("in place on a view", &[(&[2, 3], ANY), (&[2], ANY)], |x| {
-            let y = &x[0] * 2.0;
-            y.select(1, 1).mul_(&x[1]).unwrap();
-            y.sin()
-        }),
-        Case::new("copy_", &[(&[2, 3], ANY), (&[3], ANY)], |x| {
-            let y = &x[0] * 2.0;
-            y.narrow(0, 1, 1).copy_(&x[1]).unwrap();
-            y.sin()
-        }),
-        Case::new("cast there and back", &[(&[3], ANY)], |x| x[0].cast(DType::F32).cast(x[0].dtype())),
-        Case::new("a perceptron", &[(&[4, 3], ANY), (&[3, 5], ANY), (&[5], ANY), (&[5, 2], ANY)], |x| {
-            (x[0].matmul(&x[1]) + &x[2]).tanh().matmul(&x[3]).log_softmax(1)
-        }),
-    ]
+    [index::cases(), linalg::cases(), nn::cases(), reduce::cases(), view::cases()].into_iter().flatten().collect()
 }
 
 pub fn all() -> Vec<Case> {
