@@ -38,3 +38,9 @@ pub fn on_every_device(case: impl Fn(&Device) -> Result<()>) {
         case(&dev).unwrap();
     }
 }
+
+/// Prints at once, past the capture of tests that pass: for what a run must say in any case.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
