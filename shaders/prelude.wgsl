@@ -65,6 +65,13 @@ fn min_(a: f32, b: f32) -> f32 {
   return select(select(min(a, b), b, is_nan(b)), a, is_nan(a));
 }
 
+// A word that sorts as x does: negative zero as zero, NaN last.
+fn sort_key_(x: f32) -> u32 {
+  let bits = bitcast<u32>(x);
+  let key = select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
+  return select(key, 0xffffffffu, is_nan(x));
+}
+
 fn relu_(x: f32) -> f32 {
   return select(0.0, x, is_nan(x) || x > 0.0);
 }

@@ -3,7 +3,7 @@
 //! What an operation means is written here (structural operations) and in the rows (scalar functions); every other
 //! device is an optimisation of this one and is tested against it.
 
-use crate::data::{Data, Stored, View, fill, with_data};
+use crate::data::{Data, Stored, View, fill, gather, with_data};
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Fold, Op};
@@ -12,6 +12,7 @@ use crate::tensor::device::{Backend, Graph, Read, Source, Stats};
 use crate::tensor::value::{Buffer, Value};
 use parking_lot::Mutex;
 use rayon::prelude::*;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The CPU device. A buffer is an `Arc<Data>`.
@@ -133,18 +134,20 @@ pub fn evaluate(value: &Value, args: &[View]) -> Result<Data> {
             let places = places(value, *dim, &value.shape, args[0].layout, &index)?;
             with_data!(args[0].data, x => Stored::wrap(fill(n, |i| x[places[i]])))
         }
-        Op::ScatterAdd { dim } => {
+        Op::Scatter { dim, fold } => {
             let index = args[1].values::<i32>();
             let places = places(value, *dim, &args[1].layout.shape, &Layout::contiguous(&value.shape), &index)?;
             match dtype {
-                DType::F32 => scatter_add::<f32>(args, &places),
-                DType::F64 => scatter_add::<f64>(args, &places),
-                DType::I32 => scatter_add::<i32>(args, &places),
-                DType::U32 => scatter_add::<u32>(args, &places),
-                DType::Bool => scatter_add::<bool>(args, &places),
+                DType::F32 => scatter::<f32>(*fold, args, &places),
+                DType::F64 => scatter::<f64>(*fold, args, &places),
+                DType::I32 => scatter::<i32>(*fold, args, &places),
+                DType::U32 => scatter::<u32>(*fold, args, &places),
+                DType::Bool => scatter::<bool>(*fold, args, &places),
                 DType::F16 | DType::BF16 => unreachable!("narrow floats are computed in f32"),
             }
         }
+        Op::ArgSort { descending } => with_data!(args[0].data, x => argsort(x, args[0].layout, *descending)),
+        Op::Search { right } => with_data!(args[0].data, x => search(x, args, *right)),
         Op::Write(layout) => {
             let mut y = args[0].data.read(args[0].layout);
             let source = args[1].data.read(args[1].layout);
@@ -166,15 +169,16 @@ trait Folded: Stored {
 }
 
 macro_rules! folded {
-    ($($t:ty, $low:expr, $high:expr, $add:expr;)*) => { $(
+    ($($t:ty, $low:expr, $high:expr, $add:expr, $mul:expr;)*) => { $(
         impl Folded for $t {
             fn start(fold: Fold) -> $t {
-                match fold { Fold::Sum => 0 as $t, Fold::Max => $low, Fold::Min => $high }
+                match fold { Fold::Sum => 0 as $t, Fold::Prod => 1 as $t, Fold::Max => $low, Fold::Min => $high }
             }
             #[allow(clippy::eq_op, reason = "a float that differs from itself is NaN")]
             fn fold(fold: Fold, a: $t, b: $t) -> $t {
                 match fold {
                     Fold::Sum => $add(a, b),
+                    Fold::Prod => $mul(a, b),
                     Fold::Max => if a > b || a != a { a } else { b },
                     Fold::Min => if a < b || a != a { a } else { b },
                 }
@@ -183,10 +187,22 @@ macro_rules! folded {
     )* };
 }
 folded! {
-    f32, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b;
-    f64, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b;
-    i32, i32::MIN, i32::MAX, i32::wrapping_add;
-    u32, u32::MIN, u32::MAX, u32::wrapping_add;
+    f32, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b, |a, b| a * b;
+    f64, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b, |a, b| a * b;
+    i32, i32::MIN, i32::MAX, i32::wrapping_add, i32::wrapping_mul;
+    u32, u32::MIN, u32::MAX, u32::wrapping_add, u32::wrapping_mul;
+}
+
+impl Folded for bool {
+    fn start(fold: Fold) -> bool {
+        matches!(fold, Fold::Prod | Fold::Min)
+    }
+    fn fold(fold: Fold, a: bool, b: bool) -> bool {
+        match fold {
+            Fold::Sum | Fold::Max => a || b,
+            Fold::Prod | Fold::Min => a && b,
+        }
+    }
 }
 
 /// Folds the last `dims` dimensions of a view.
@@ -257,11 +273,44 @@ fn places(value: &Value, dim: usize, shape: &[usize], layout: &Layout, index: &[
     Ok(lines.indices().zip(index).map(|(line, &i)| (line as isize + i as isize * step) as usize).collect())
 }
 
-fn scatter_add<T: Stored>(args: &[View], places: &[usize]) -> Data {
+/// Entries of one place in their order: folded with what is there, or in its stead.
+fn scatter<T: Folded>(fold: Option<Fold>, args: &[View], places: &[usize]) -> Data {
     let mut y = args[0].values::<T>().into_owned();
     let source = args[2].values::<T>();
     for (&at, &x) in places.iter().zip(source.iter()) {
-        y[at] = T::from_f64(y[at].to_f64() + x.to_f64());
+        y[at] = fold.map_or(x, |fold| T::fold(fold, y[at], x));
     }
     T::wrap(y)
+}
+
+/// The order of numbers in which NaN is the largest and -0 equals 0.
+fn ordered(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
+/// The places of each line's elements in order.
+fn argsort<T: Stored>(x: &[T], layout: &Layout, descending: bool) -> Data {
+    let values = gather(x, layout);
+    let n = layout.shape.last().copied().unwrap_or(1);
+    let mut places: Vec<i32> = fill(values.len(), |i| (i % n) as i32);
+    places.par_chunks_mut(n).zip(values.par_chunks(n)).for_each(|(places, line)| {
+        places.sort_by(|&a, &b| {
+            let order = ordered(line[a as usize].to_f64(), line[b as usize].to_f64());
+            if descending { order.reverse() } else { order }
+        });
+    });
+    Data::I32(places)
+}
+
+/// How many elements of its sorted line lie before each value.
+fn search<T: Stored>(sorted: &[T], args: &[View], right: bool) -> Data {
+    let lines = gather(sorted, args[0].layout);
+    let values = args[1].values::<T>();
+    let last = |layout: &Layout| layout.shape.last().copied().unwrap_or(1);
+    let (n, each) = (last(args[0].layout), last(args[1].layout));
+    let last_before = if right { Ordering::Equal } else { Ordering::Less };
+    Data::I32(fill(values.len(), |i| {
+        let line = &lines[i / each * n..][..n];
+        line.partition_point(|x| ordered(x.to_f64(), values[i].to_f64()) <= last_before) as i32
+    }))
 }

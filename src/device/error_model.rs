@@ -59,9 +59,19 @@ impl Model<'_> {
                 let terms = node.args[0].layout.numel() / y.len();
                 self.summed(node, y, terms, 8.0)
             }
+            Op::Reduce { fold: Fold::Prod, .. } if !node.value.dtype.is_float() => exact(),
+            Op::Reduce { fold: Fold::Prod, .. } => {
+                let factors = (node.args[0].layout.numel() / y.len()) as f64;
+                scaled(y, |y| ROUNDING * factors * y.abs() + TINY)
+            }
             Op::Reduce { fold: Fold::Max | Fold::Min, .. } => exact(),
             Op::Matmul => self.summed(node, y, node.args[0].layout.shape.last().copied().unwrap_or(1), 8.0),
-            Op::ScatterAdd { dim } => self.summed(node, y, node.args[1].layout.shape[*dim], 4.0),
+            Op::Scatter { dim, fold: Some(Fold::Sum) } => self.summed(node, y, node.args[1].layout.shape[*dim], 4.0),
+            Op::Scatter { dim, fold: Some(Fold::Prod) } => {
+                let factors = node.args[1].layout.shape[*dim] as f64;
+                scaled(y, |y| ROUNDING * factors * y.abs() + TINY)
+            }
+            Op::Scatter { .. } | Op::ArgSort { .. } | Op::Search { .. } => exact(),
         }
     }
 

@@ -4,11 +4,14 @@ use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::create::full;
 use crate::ops::map::{Arg, cast_operand, record_value, result_type};
-use crate::ops::op::Op;
+use crate::ops::op::{Fold, Op};
 use crate::shape::{Dims, Layout, axis};
 use crate::tensor::node::record;
 use crate::tensor::value::Operands;
 use crate::tensor::{Replay, Tensor};
+
+/// A kernel reads this many entries of an index for each place; more are sorted first.
+const MAX_SCAN: usize = 32;
 
 impl Tensor {
     /// `y[i] = x[i with i_dim replaced by index[i]]`; the result has the index's shape, which may be smaller than this
@@ -70,27 +73,7 @@ impl Tensor {
         if self.rank() == 0 {
             return self.reshape(1).scatter_add(0, &index.reshape(1), &source.reshape(1)).reshape(());
         }
-        let (dtype, compute) = (self.dtype(), self.dtype().compute());
-        let y = if index.numel() == 0 {
-            self.copy().detach()
-        } else {
-            // Only as much of the source as the index covers is read.
-            let mut read = source.operand();
-            read.layout.shape = Dims::from_slice(index.shape());
-            let operands = Operands::from_iter([
-                cast_operand(self.operand(), compute),
-                cast_operand(index.operand(), DType::I32),
-                cast_operand(read, compute),
-            ]);
-            let value = record_value(
-                Op::ScatterAdd { dim: d },
-                operands,
-                Dims::from_slice(self.shape()),
-                compute,
-                &self.device(),
-            );
-            Tensor::from_value(value).cast_value(dtype)
-        };
+        let y = self.scatter_value(d, index, source, Some(Fold::Sum));
         let (shape, index) = (Dims::from_slice(source.shape()), index.snapshot());
         record(y, "ScatterAddBackward0", &[self, source], &[], move |call| {
             let source = || {
@@ -104,6 +87,43 @@ impl Tensor {
             };
             vec![call.needs[0].then(|| call.g.clone()), call.needs[1].then(source)]
         })
+    }
+
+    /// The value of a scatter: elements of the source folded into the places that an index names, or written there, the
+    /// later ones over the earlier ones. What is called has checked that all fits.
+    #[track_caller]
+    pub(crate) fn scatter_value(&self, d: usize, index: &Tensor, source: &Tensor, fold: Option<Fold>) -> Tensor {
+        if index.numel() == 0 {
+            return self.copy().detach();
+        }
+        let (dtype, compute) = (self.dtype(), self.dtype().compute());
+        // Only as much of the source as the index covers is read.
+        let mut read = source.operand();
+        read.layout.shape = Dims::from_slice(index.shape());
+        let mut operands = Operands::from_iter([
+            cast_operand(self.operand(), compute),
+            cast_operand(index.operand(), DType::I32),
+            cast_operand(read, compute),
+        ]);
+        if index.shape()[d] > MAX_SCAN {
+            operands.push(index.order_of_entries(d).operand());
+        }
+        let op = Op::Scatter { dim: d, fold };
+        Tensor::from_value(record_value(op, operands, Dims::from_slice(self.shape()), compute, &self.device()))
+            .cast_value(dtype)
+    }
+
+    /// The order of an index's entries along a dimension; where the index was expanded, it is sorted once.
+    #[track_caller]
+    fn order_of_entries(&self, d: usize) -> Tensor {
+        let mut once = self.0.layout.clone();
+        for i in 0..once.shape.len() {
+            if i != d && once.strides[i] == 0 {
+                once.shape[i] = 1;
+            }
+        }
+        let order = self.alias(once).argsort(d as isize, false);
+        order.alias(order.0.layout.expand(self.shape()))
     }
 
     /// The entries of one dimension that a list of indices names. Derivative: index-add into zeros.

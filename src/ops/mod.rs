@@ -16,4 +16,5 @@ pub mod map;
 pub mod matmul;
 pub mod read;
 pub mod reduce;
+pub mod sort;
 pub mod view;

@@ -38,10 +38,26 @@ pub enum Op {
         /// The dimension that is indexed.
         dim: usize,
     },
-    /// `y = x`, then `y[i with i_dim replaced by index[i]] += source[i]`; operands `x`, `index`, `source`.
-    ScatterAdd {
+    /// `y = x`, then `source[i]` folded into `y[i with i_dim replaced by index[i]]`, or written there if there is no fold:
+    /// entries of one place in their order. Operands `x`, `index`, `source` and, where lines are long, `order`: the
+    /// index's [`Op::ArgSort`] along `dim`, by which a kernel finds the entries of a place.
+    Scatter {
         /// The dimension that is indexed.
         dim: usize,
+        /// What combines an element with what is there.
+        fold: Option<Fold>,
+    },
+    /// The places of each line's elements (the last dimension) in ascending or descending order; equal ones in their
+    /// own order, NaN as the largest.
+    ArgSort {
+        /// Whether the largest element comes first.
+        descending: bool,
+    },
+    /// How many elements of a sorted line lie before each value; operands `[.., n]` and `[.., m]`, the result like the
+    /// second. NaN is the largest.
+    Search {
+        /// Whether elements equal to the value lie before it.
+        right: bool,
     },
     /// `y = x`, then `y[layout(i)] = source[i]`; operands `x`, `source`. The layout reads no element twice.
     Write(Layout),
@@ -52,6 +68,8 @@ pub enum Op {
 #[allow(missing_docs, reason = "the names are the field's own")]
 pub enum Fold {
     Sum,
+    #[allow(dead_code, reason = "products come with the next change")]
+    Prod,
     Max,
     Min,
 }
@@ -81,11 +99,18 @@ impl Op {
             Op::Map(row) => row.name,
             Op::Cast => "cast",
             Op::Reduce { fold: Fold::Sum, .. } => "sum",
+            Op::Reduce { fold: Fold::Prod, .. } => "prod",
             Op::Reduce { fold: Fold::Max, .. } => "amax",
             Op::Reduce { fold: Fold::Min, .. } => "amin",
             Op::Matmul => "matmul",
             Op::Gather { .. } => "gather",
-            Op::ScatterAdd { .. } => "scatter_add",
+            Op::Scatter { fold: None, .. } => "scatter",
+            Op::Scatter { fold: Some(Fold::Sum), .. } => "scatter_add",
+            Op::Scatter { fold: Some(Fold::Prod), .. } => "scatter_prod",
+            Op::Scatter { fold: Some(Fold::Max), .. } => "scatter_amax",
+            Op::Scatter { fold: Some(Fold::Min), .. } => "scatter_amin",
+            Op::ArgSort { .. } => "argsort",
+            Op::Search { .. } => "searchsorted",
             Op::Write(_) => "write",
         }
     }
@@ -94,9 +119,14 @@ impl Op {
     pub fn is_pointwise(&self) -> bool {
         match self {
             Op::Full(_) | Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => true,
-            Op::Data | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } | Op::Write(_) => {
-                false
-            }
+            Op::Data
+            | Op::Reduce { .. }
+            | Op::Matmul
+            | Op::Gather { .. }
+            | Op::Scatter { .. }
+            | Op::ArgSort { .. }
+            | Op::Search { .. }
+            | Op::Write(_) => false,
         }
     }
 
@@ -126,7 +156,9 @@ impl Op {
             | Op::Reduce { .. }
             | Op::Matmul
             | Op::Gather { .. }
-            | Op::ScatterAdd { .. }
+            | Op::Scatter { .. }
+            | Op::ArgSort { .. }
+            | Op::Search { .. }
             | Op::Write(_) => SmallVec::new(),
         }
     }

@@ -2,8 +2,9 @@
 
 use super::Param;
 use super::map::cast;
+use super::reduce::folded;
 use super::steps::Item;
-use super::template::{MAP, SCATTER_ADD};
+use super::template::{MAP, SCATTER, SCATTER_SORTED};
 use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::Op;
@@ -36,25 +37,24 @@ pub(super) fn gather(text: &mut Text, n: usize) -> (String, usize) {
     (MAP.compose(&text.header(), &[("hook_element", &hook)]), numel.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
-/// `y = x`, then `y[i with i_dim replaced by index[i]] += source[i]` for some `entries` of each line of the index.
-pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (String, usize) {
+/// `y = x`, then `source[i]` folded into `y[i with i_dim replaced by index[i]]` for some `entries` of each line of the index.
+pub(super) fn scatter(text: &mut Text, n: usize, entries: Range<usize>) -> (String, usize) {
     let node = text.flow.node(n);
-    let Op::ScatterAdd { dim } = node.value.op else { unreachable!("asked for a scatter") };
-    let [x, index, source] = &node.args[..] else { unreachable!("a scatter has three operands") };
-    let t = element(node.value.dtype);
+    let Op::Scatter { dim, fold } = node.value.op else { unreachable!("asked for a scatter") };
+    let [x, index, source, order @ ..] = &node.args[..] else { unreachable!("a scatter has three operands or four") };
+    let (dtype, t) = (node.value.dtype, element(node.value.dtype));
     let size = node.value.shape.get(dim).copied().unwrap_or(1);
     let wanted = integer(text, index, "p");
-    let note = note(text, n, size);
-    let dtype = node.value.dtype;
+    let check = format!("if (k < 0 || k >= {size}) {{\n    {}\n  }}", note(text, n, size));
     let start = if entries.start == 0 {
         stored(dtype, &text.load(x, "i"))
     } else {
         format!("{}[i]", text.bind(Item::Node(n), t, true))
     };
     let value = stored(dtype, &text.load(source, "p"));
+    let place = order.first().map(|order| text.load(order, "p"));
     let y = text.bind(Item::Node(n), t, true);
-    // Bools are added as numbers, and whatever is not 0 is true.
-    let sum = if dtype == DType::Bool { "min(x, 1u)" } else { "x" };
+    let fold = fold.map_or("b", |fold| folded(fold, dtype));
     let (line, target) = line(&node.value.shape, &index.layout.shape, dim);
     let stride = Layout::contiguous(&index.layout.shape).strides.get(dim).copied().unwrap_or(1);
     let header = format!(
@@ -64,21 +64,29 @@ pub(super) fn scatter_add(text: &mut Text, n: usize, entries: Range<usize>) -> (
         entries.start,
         entries.end
     );
-    let hooks = [
+    let mut hooks = vec![
         ("hook_start", format!("fn hook_start(i: u32) -> T {{\n  return {start};\n}}")),
         ("hook_line", format!("fn hook_line(i: u32) -> u32 {{\n{line}}}")),
         ("hook_target", format!("fn hook_target(i: u32) -> i32 {{\n  return i32({target});\n}}")),
-        (
-            "hook_index",
-            format!(
-                "fn hook_index(p: u32) -> i32 {{\n  let k = {wanted};\n  if (k < 0 || k >= {size}) {{\n    {note}\n  }}\n  return k;\n}}"
-            ),
-        ),
         ("hook_source", format!("fn hook_source(p: u32) -> T {{\n  return {value};\n}}")),
-        ("hook_store", format!("fn hook_store(i: u32, x: T) {{\n  {y}[i] = {sum};\n}}")),
+        ("hook_fold", format!("fn hook_fold(a: T, b: T) -> T {{\n  return {fold};\n}}")),
+        ("hook_store", format!("fn hook_store(i: u32, x: T) {{\n  {y}[i] = x;\n}}")),
     ];
+    let template = match &place {
+        Some(place) => {
+            hooks.push(("hook_index", format!("fn hook_index(p: u32) -> i32 {{\n  return {wanted};\n}}")));
+            hooks.push(("hook_check", format!("fn hook_check(k: i32) {{\n  {check}\n}}")));
+            hooks.push(("hook_order", format!("fn hook_order(p: u32) -> u32 {{\n  return u32({place});\n}}")));
+            &SCATTER_SORTED
+        }
+        None => {
+            let body = format!("  let k = {wanted};\n  {check}\n  return k;\n");
+            hooks.push(("hook_index", format!("fn hook_index(p: u32) -> i32 {{\n{body}}}")));
+            &SCATTER
+        }
+    };
     let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
-    (SCATTER_ADD.compose(&header, &hooks), node.value.numel().div_ceil(SCATTER_ADD.workgroup_size[0] as usize))
+    (template.compose(&header, &hooks), node.value.numel().div_ceil(template.workgroup_size[0] as usize))
 }
 
 /// The body that finds the line of the index that belongs to result `i`, and the coordinate of `i` along it.

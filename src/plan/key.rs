@@ -44,11 +44,13 @@ fn operation(words: &mut Vec<u64>, op: &Op) {
         Op::Reduce { fold, dims } => words.extend([8, *fold as u64, *dims as u64]),
         Op::Matmul => words.push(9),
         Op::Gather { dim } => words.extend([10, *dim as u64]),
-        Op::ScatterAdd { dim } => words.extend([11, *dim as u64]),
+        Op::Scatter { dim, fold } => words.extend([11, *dim as u64, fold.map_or(u64::MAX, |fold| fold as u64)]),
         Op::Write(to) => {
             words.push(12);
             layout(words, to);
         }
+        Op::ArgSort { descending } => words.extend([13, *descending as u64]),
+        Op::Search { right } => words.extend([14, *right as u64]),
     }
 }
 

@@ -81,9 +81,14 @@ impl Body<'_, '_> {
             Op::Map(row) => self.call(row, &operands),
             Op::Cast => cast(&operands[0].0, operands[0].1, dtype),
             Op::Write(_) => operands[0].0.clone(),
-            Op::Data | Op::Full(_) | Op::Reduce { .. } | Op::Matmul | Op::Gather { .. } | Op::ScatterAdd { .. } => {
-                unreachable!("{} is not pointwise", node.value.op.name())
-            }
+            Op::Data
+            | Op::Full(_)
+            | Op::Reduce { .. }
+            | Op::Matmul
+            | Op::Gather { .. }
+            | Op::Scatter { .. }
+            | Op::ArgSort { .. }
+            | Op::Search { .. } => unreachable!("{} is not pointwise", node.value.op.name()),
         };
         let name = format!("v{}", self.names.len());
         // Fused or not, a narrow float has the precision of its type.

@@ -136,6 +136,8 @@ fn identity(fold: Fold, dtype: DType) -> &'static str {
     match (fold, element(dtype)) {
         (Fold::Sum, "f32") => "0.0",
         (Fold::Sum, _) => "0",
+        (Fold::Prod, "f32") => "1.0",
+        (Fold::Prod, _) => "1",
         (Fold::Max, "f32") => "-inf_()",
         (Fold::Min, "f32") => "inf_()",
         (Fold::Max, "i32") => "i32(-2147483648)",
@@ -145,9 +147,13 @@ fn identity(fold: Fold, dtype: DType) -> &'static str {
     }
 }
 
-fn folded(fold: Fold, dtype: DType) -> &'static str {
+pub(super) fn folded(fold: Fold, dtype: DType) -> &'static str {
     match (fold, element(dtype)) {
+        // Bools lie in memory as 0 and 1.
+        (Fold::Sum | Fold::Max, _) if dtype == DType::Bool => "a | b",
+        (Fold::Prod | Fold::Min, _) if dtype == DType::Bool => "a & b",
         (Fold::Sum, _) => "a + b",
+        (Fold::Prod, _) => "a * b",
         (Fold::Max, "f32") => "max_(a, b)",
         (Fold::Min, "f32") => "min_(a, b)",
         (Fold::Max, _) => "max(a, b)",

@@ -3,6 +3,7 @@
 
 use super::flow::Flow;
 use super::reduce::Reduction;
+use super::sort::Pass;
 use crate::ops::op::Op;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
@@ -33,8 +34,10 @@ pub(super) enum Work {
     /// The columns of the left operand that are added up.
     Matmul(Range<usize>),
     Gather,
-    /// The entries of each line that are added.
-    ScatterAdd(Range<usize>),
+    /// The entries of each line that are folded in.
+    Scatter(Range<usize>),
+    ArgSort(Pass),
+    Search,
     Write,
 }
 
@@ -93,14 +96,16 @@ impl Writer<'_> {
                 self.in_parts(n, k, &node.args, Work::Matmul);
             }
             Op::Gather { .. } => self.push(Work::Gather, n, &node.args, Item::Node(n), true),
-            Op::ScatterAdd { dim } => {
+            Op::Scatter { dim, .. } => {
                 let over = self.takes_over(n, &node.args[0]);
                 let first = self.schedule.steps.len();
                 let entries = node.args[1].layout.shape.get(*dim).copied().unwrap_or(1);
                 // Later parts start from the result, not from the base.
-                self.in_parts(n, entries, &node.args[1..], Work::ScatterAdd);
+                self.in_parts(n, entries, &node.args[1..], Work::Scatter);
                 self.schedule.steps[first].over.extend(over);
             }
+            Op::ArgSort { .. } => self.argsort(n),
+            Op::Search { .. } => self.push(Work::Search, n, &node.args, Item::Node(n), true),
             Op::Write(to) => self.write(n, to),
         }
     }
@@ -174,6 +179,24 @@ impl Writer<'_> {
         self.push(Work::Reduce(first), n, &node.args, partial, false);
         self.push(Work::Reduce(second), n, &[], Item::Node(n), true);
         self.schedule.steps.last_mut().expect("just pushed").reads.push(partial);
+    }
+
+    /// Passes from the places in order to the places sorted, by turns in the result's buffer and in another one.
+    fn argsort(&mut self, n: usize) {
+        let node = self.flow.node(n);
+        let passes = Pass::all(node.value.shape.last().copied().unwrap_or(1));
+        let other = Item::Scratch(self.schedule.scratch.len());
+        if passes.len() > 1 {
+            self.schedule.scratch.push(node.value.numel());
+        }
+        let last = passes.len() - 1;
+        for (k, pass) in passes.into_iter().enumerate() {
+            let [to, from] = if (last - k).is_multiple_of(2) { [Item::Node(n), other] } else { [other, Item::Node(n)] };
+            self.push(Work::ArgSort(pass), n, &node.args, to, k == last);
+            if k > 0 {
+                self.schedule.steps.last_mut().expect("just pushed").reads.push(from);
+            }
+        }
     }
 
     /// Steps that each add a part of a sum to the result; all but the first read `again` alone.

@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::memory::Memory;
 use super::steps::{Item, Step, Work};
-use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce};
+use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, sort};
 use crate::dtype::DType;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
@@ -22,7 +22,9 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
         }
         Work::Matmul(columns) => contract::matmul(&mut text, n, columns.clone()),
         Work::Gather => index::gather(&mut text, n),
-        Work::ScatterAdd(entries) => index::scatter_add(&mut text, n, entries.clone()),
+        Work::Scatter(entries) => index::scatter(&mut text, n, entries.clone()),
+        Work::ArgSort(pass) => sort::argsort(&mut text, n, pass, &step.reads, step.writes[0]),
+        Work::Search => sort::search(&mut text, n),
         Work::Write => index::write(&mut text, n),
     };
     let bindings = text

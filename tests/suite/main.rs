@@ -7,6 +7,7 @@ mod graphs;
 mod layers;
 mod misuse;
 mod oracle;
+mod order;
 mod parity;
 mod plans;
 mod programs;

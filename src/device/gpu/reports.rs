@@ -41,7 +41,9 @@ impl Reports {
 
     /// The word that stands for an index of `value` being out of range: the earlier a place was met, the larger.
     pub fn word(&self, value: &Value, size: usize) -> u32 {
-        let (Op::Gather { dim } | Op::ScatterAdd { dim }) = value.op else { unreachable!("only indices are reported") };
+        let (Op::Gather { dim } | Op::Scatter { dim, .. }) = value.op else {
+            unreachable!("only indices are reported")
+        };
         let (name, at) = (value.op.name(), value.at);
         let mut places = self.places.lock();
         let next = places.messages.len() as u32;

@@ -1,7 +1,7 @@
-// Computes: store(i, start(i) + sum of source(p) over the entries p of i's line whose index equals target(i)), for i < N.
-// Mapping: one thread per destination i, which reads its whole line in order; no atomics, so the sum is deterministic.
+// Computes: store(i, fold of start(i) and of source(p) over the entries p of i's line whose index equals target(i)), for i < N.
+// Mapping: one thread per destination i, which reads its whole line in order; no atomics, so the result is deterministic.
 // Hooks: hook_start(i) -> T, hook_line(i) -> u32 (position of the line's entry 0, 0xffffffff for none), hook_target(i) -> i32,
-//   hook_index(p) -> i32, hook_source(p) -> T, hook_store(i, x); entry j of a line lies at p = line + j * STRIDE.
+//   hook_index(p) -> i32, hook_source(p) -> T, hook_fold(a, b) -> T, hook_store(i, x); entry j of a line lies at p = line + j * STRIDE.
 // Limits: END - BEGIN <= 65,000, because llvmpipe leaves every loop after 65,535 iterations of one invocation.
 
 @group(0) @binding(0) var<storage, read> index: array<i32>;
@@ -33,6 +33,10 @@ fn hook_source(p: u32) -> T {
   return source[p];
 }
 
+fn hook_fold(a: T, b: T) -> T {
+  return a + b;
+}
+
 fn hook_store(i: u32, x: T) {
   y[i] = x;
 }
@@ -50,7 +54,7 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) groups: ve
     for (var j = BEGIN; j < END; j += 1u) {
       let p = line + j * STRIDE;
       if (hook_index(p) == wanted) {
-        acc = acc + hook_source(p);
+        acc = hook_fold(acc, hook_source(p));
       }
     }
   }
