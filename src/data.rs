@@ -38,6 +38,7 @@ pub(crate) use with_data;
 /// An element type whose vector is a variant of [`Data`].
 pub(crate) trait Stored: Element + Default {
     fn slice(data: &Data) -> &[Self];
+    fn slice_mut(data: &mut Data) -> &mut [Self];
     fn wrap(v: Vec<Self>) -> Data;
 }
 
@@ -48,6 +49,12 @@ macro_rules! stored {
                 match data {
                     Data::$variant(v) => v,
                     other => unreachable!("{} elements read as {}", other.dtype(), stringify!($t)),
+                }
+            }
+            fn slice_mut(data: &mut Data) -> &mut [Self] {
+                match data {
+                    Data::$variant(v) => v,
+                    other => unreachable!("{} elements written as {}", other.dtype(), stringify!($t)),
                 }
             }
             fn wrap(v: Vec<Self>) -> Data { Data::$variant(v) }
@@ -123,7 +130,7 @@ impl Data {
 /// `n` elements from a function of their index, on several threads if they are many.
 pub(crate) fn fill<T: Send + Clone + Default>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let mut y = vec![T::default(); n];
-    in_chunks(&mut y, &|start, chunk| {
+    in_chunks(&mut y, 1, &|start, chunk| {
         for (i, y) in chunk.iter_mut().enumerate() {
             *y = f(start + i);
         }
@@ -131,28 +138,72 @@ pub(crate) fn fill<T: Send + Clone + Default>(n: usize, f: impl Fn(usize) -> T +
     y
 }
 
-/// Works on chunks of a slice, told the index each starts at. The work is a `dyn` on purpose: the machinery of threads is
-/// then compiled once per element type, and not once per operation.
-fn in_chunks<T: Send>(y: &mut [T], work: &(dyn Fn(usize, &mut [T]) + Sync)) {
-    if y.len() < PARALLEL {
+/// Works on chunks of a slice, told the index each starts at; the work on one element is as much as `cost` simple ones.
+/// The work is a `dyn` on purpose: the machinery of threads is then compiled once per element type, and not once per
+/// operation.
+pub(crate) fn in_chunks<T: Send>(y: &mut [T], cost: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    if y.len().saturating_mul(cost) < PARALLEL {
         return work(0, y);
     }
-    y.par_chunks_mut(PARALLEL / 4).enumerate().for_each(|(i, chunk)| work(i * (PARALLEL / 4), chunk));
+    let chunk = (PARALLEL / 4 / cost.max(1)).max(1);
+    y.par_chunks_mut(chunk).enumerate().for_each(|(i, y)| work(i * chunk, y));
 }
 
 /// The elements a layout reads from a slice; borrowed where they lie in order already.
-pub(crate) fn gather<'a, T: Copy + Send + Sync>(x: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
-    let n = layout.numel();
+pub(crate) fn gather<'a, T: Stored>(x: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
     if layout.is_dense() {
-        return Cow::Borrowed(&x[layout.offset..][..n]);
+        return Cow::Borrowed(&x[layout.offset..][..layout.numel()]);
     }
-    if layout.is_uniform() {
-        return Cow::Owned(vec![x[layout.offset]; n]);
-    }
-    Cow::Owned(layout.merged().indices().map(|i| x[i]).collect())
+    let (layout, mut y) = (layout.merged(), vec![T::default(); layout.numel()]);
+    in_chunks(&mut y, 1, &|start, y| read_into(x, &layout, start, y));
+    Cow::Owned(y)
 }
 
-/// One operand of a pointwise loop.
+/// Reads elements from number `start` of a merged layout on.
+fn read_into<T: Copy>(x: &[T], layout: &Layout, start: usize, y: &mut [T]) {
+    let (&[.., rows, n], &[.., down, along]) = (&layout.shape[..], &layout.strides[..]) else {
+        return read_runs(x, layout, start, y);
+    };
+    if along.abs() == 1 || along == 0 || down.abs() != 1 {
+        return read_runs(x, layout, start, y);
+    }
+    // Where columns are read, several are read at once, so that neighbours in memory are.
+    let head = ((n - start % n) % n).min(y.len());
+    let (first, mut rest) = y.split_at_mut(head);
+    read_runs(x, layout, start, first);
+    let mut row = (start + head) / n;
+    while rest.len() >= n {
+        let count = (rest.len() / n).min(16).min(rows - row % rows);
+        let from = layout.place(row * n) as isize;
+        let (now, later) = rest.split_at_mut(count * n);
+        for col in 0..n {
+            for r in 0..count {
+                now[r * n + col] = x[(from + col as isize * along + r as isize * down) as usize];
+            }
+        }
+        (row, rest) = (row + count, later);
+    }
+    read_runs(x, layout, row * n, rest);
+}
+
+fn read_runs<T: Copy>(x: &[T], layout: &Layout, start: usize, y: &mut [T]) {
+    layout.runs(start, y.len(), |i, at, stride, n| {
+        let y = &mut y[i..][..n];
+        match stride {
+            0 => y.fill(x[at]),
+            1 => y.copy_from_slice(&x[at..][..n]),
+            _ => {
+                let mut at = at as isize;
+                for y in y {
+                    *y = x[at as usize];
+                    at += stride;
+                }
+            }
+        }
+    });
+}
+
+/// One operand of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub data: &'a Data,
@@ -162,5 +213,31 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     pub fn values<T: Stored>(self) -> Cow<'a, [T]> {
         gather(T::slice(self.data), self.layout)
+    }
+
+    pub fn chunks<T: Stored>(self) -> Chunks<'a, T> {
+        let layout = if self.layout.is_dense() { None } else { Some(self.layout.merged()) };
+        Chunks { x: T::slice(self.data), offset: self.layout.offset, layout }
+    }
+}
+
+/// An operand of a pointwise loop, read chunk by chunk, so that what is strided is never written out as a whole.
+pub(crate) struct Chunks<'a, T> {
+    x: &'a [T],
+    offset: usize,
+    /// How it is strided, if it is.
+    layout: Option<Layout>,
+}
+
+impl<'a, T: Stored> Chunks<'a, T> {
+    /// `n` elements from `start` on: the operand's own where they lie in order, else read into `room`.
+    pub fn read<'b>(&self, start: usize, n: usize, room: &'b mut Vec<T>) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        let Some(layout) = &self.layout else { return &self.x[self.offset + start..][..n] };
+        room.resize(n, T::default());
+        read_into(self.x, layout, start, room);
+        room
     }
 }

@@ -29,13 +29,21 @@ impl Stream {
         unit(self.bits(i))
     }
 
-    /// A standard normal number (Box-Muller over pairs of one block's words).
-    pub fn normal(self, i: usize) -> f64 {
-        let words = self.words((i / 4) as u32);
-        let pair = (i % 4) / 2 * 2;
-        let radius = (-2.0 * (1.0 - unit(words[pair])).ln()).sqrt();
-        let (sin, cos) = (std::f64::consts::TAU * unit(words[pair + 1])).sin_cos();
-        radius * if i.is_multiple_of(2) { cos } else { sin }
+    /// Four uniform numbers in `[0, 1)` with 24 random bits each: block `block` of this stream.
+    pub fn uniforms(self, block: u32) -> [f64; 4] {
+        self.words(block).map(unit)
+    }
+
+    /// Four standard normal numbers (Box-Muller over pairs of the block's words).
+    pub fn normals(self, block: u32) -> [f64; 4] {
+        let pair = |a, b| {
+            let radius = (-2.0 * (1.0 - unit(a)).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(b)).sin_cos();
+            [radius * cos, radius * sin]
+        };
+        let [a, b, c, d] = self.words(block);
+        let ([a, b], [c, d]) = (pair(a, b), pair(c, d));
+        [a, b, c, d]
     }
 }
 

@@ -163,6 +163,58 @@ impl Layout {
         })
     }
 
+    /// The first `rank` dimensions, and the rest, each merged; the offset goes to the first.
+    pub fn split(&self, rank: usize) -> (Layout, Layout) {
+        let part = |range: std::ops::Range<usize>, offset| {
+            Layout { shape: self.shape[range.clone()].into(), strides: self.strides[range].into(), offset }.merged()
+        };
+        (part(0..rank, self.offset), part(rank..self.shape.len(), 0))
+    }
+
+    /// Where element `i` in row-major order lies.
+    pub fn place(&self, i: usize) -> usize {
+        let (mut rest, mut at) = (i, self.offset as isize);
+        for (&n, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            at += (rest % n) as isize * stride;
+            rest /= n;
+        }
+        at as usize
+    }
+
+    /// Calls `f(i, at, stride, n)` for runs that make up `len` elements from `start` on: element `start + i` lies at `at`,
+    /// and the next `n - 1` lie `stride` apart.
+    pub fn runs(&self, start: usize, len: usize, mut f: impl FnMut(usize, usize, isize, usize)) {
+        let Some((&last, outer)) = self.shape.split_last() else {
+            return if len > 0 {
+                f(0, self.offset, 0, 1)
+            };
+        };
+        let stride = self.strides[outer.len()];
+        let (mut index, mut rest, mut at) = (Dims::from_slice(&self.shape), start, self.offset as isize);
+        for (d, &n) in self.shape.iter().enumerate().rev() {
+            index[d] = rest % n.max(1);
+            at += index[d] as isize * self.strides[d];
+            rest /= n.max(1);
+        }
+        let (mut first, mut done) = (index[outer.len()], 0);
+        while done < len {
+            let n = (last - first).min(len - done);
+            f(done, at as usize, stride, n);
+            done += n;
+            at -= first as isize * stride;
+            first = 0;
+            for d in (0..outer.len()).rev() {
+                index[d] += 1;
+                at += self.strides[d];
+                if index[d] < outer[d] {
+                    break;
+                }
+                at -= self.strides[d] * outer[d] as isize;
+                index[d] = 0;
+            }
+        }
+    }
+
     /// The same elements with dimensions in another order.
     pub fn permute(&self, order: &[usize]) -> Layout {
         Layout {
@@ -281,6 +333,24 @@ mod tests {
         assert!(x.merged().shape[..] == [24]);
         assert_eq!(read(&Layout::contiguous(&[])), [0]);
         assert_eq!(Layout::contiguous(&[3, 0]).numel(), 0);
+    }
+
+    #[test]
+    fn runs_cover_a_part_in_order() {
+        let x = Layout::contiguous(&[3, 4, 5]).permute(&[2, 0, 1]).flip(0).slice(2, 0, 3, 1);
+        let all: Vec<usize> = x.indices().collect();
+        for start in 0..all.len() {
+            assert_eq!(x.place(start), all[start]);
+            let mut part = Vec::new();
+            x.runs(start, (all.len() - start).min(17), |i, at, stride, n| {
+                assert_eq!(i, part.len());
+                part.extend((0..n).map(|k| (at as isize + k as isize * stride) as usize));
+            });
+            assert_eq!(part, all[start..(start + 17).min(all.len())]);
+        }
+        let mut one = 0;
+        Layout::contiguous(&[]).runs(0, 1, |_, _, _, _| one += 1);
+        assert_eq!(one, 1);
     }
 
     #[test]

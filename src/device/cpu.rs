@@ -3,16 +3,18 @@
 //! What an operation means is written here (structural operations) and in the rows (scalar functions); every other
 //! device is an optimisation of this one and is tested against it.
 
-use crate::data::{Data, Stored, View, fill, gather, with_data};
+mod reduce;
+
+use crate::data::{Data, Stored, View, fill, gather, in_chunks, with_data};
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Fold, Op};
 use crate::shape::{Dims, Layout, numel};
-use crate::tensor::device::{Backend, Graph, Read, Source, Stats};
+use crate::tensor::device::{Backend, Graph, Node, Read, Source, Stats};
 use crate::tensor::value::{Buffer, Value};
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use std::cmp::Ordering;
+use reduce::{Folded, reduce};
 use std::sync::Arc;
 
 /// The CPU device. A buffer is an `Arc<Data>`.
@@ -35,11 +37,11 @@ impl Backend for Cpu {
     }
 
     fn run(&self, graph: &Graph) -> Result<()> {
-        for (node, result) in graph.nodes.iter().zip(evaluate_all(graph)) {
+        evaluate_all(graph, |node, result| {
             if node.held {
-                node.value.settle(result.map(|data| data as Buffer));
+                node.value.settle(result.clone().map(|data| data as Buffer));
             }
-        }
+        });
         let mut stats = self.stats.lock();
         stats.flushes += 1;
         stats.kernels += graph.nodes.len() as u64;
@@ -73,38 +75,68 @@ pub fn elements(buffer: &Buffer) -> Arc<Data> {
     buffer.clone().downcast().expect("a buffer of the CPU holds elements")
 }
 
-/// Evaluates every node of a graph whose inputs are this device's buffers.
-pub fn evaluate_all(graph: &Graph) -> Vec<Result<Arc<Data>>> {
+/// Evaluates every node of a graph whose inputs are this device's buffers, and shows each result to `done`. What nobody
+/// will read any more is dropped, or written over.
+pub fn evaluate_all(graph: &Graph, mut done: impl FnMut(&Node, &Result<Arc<Data>>)) {
+    let mut last_reader = vec![0; graph.nodes.len()];
+    for (n, node) in graph.nodes.iter().enumerate() {
+        for p in node.args.iter().filter_map(|arg| arg.source.node()) {
+            last_reader[p] = n;
+        }
+    }
     let inputs: Vec<Arc<Data>> = graph.inputs.iter().map(|input| elements(&input.buffer)).collect();
-    let mut results: Vec<Result<Arc<Data>>> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
+    let mut results: Vec<Option<Result<Arc<Data>>>> = Vec::with_capacity(graph.nodes.len());
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let base = take_base(node, &mut results, |p| last_reader[p] == n);
         let args: Result<Vec<View>> = node
             .args
             .iter()
             .map(|arg| {
                 let data = match arg.source {
-                    Source::Node(i) => results[i].as_deref().map_err(Error::clone)?,
+                    Source::Node(p) => match &results[p] {
+                        Some(result) => result.as_deref().map_err(Error::clone)?,
+                        None => &TAKEN,
+                    },
                     Source::Input(i) => &inputs[i],
                 };
                 Ok(View { data, layout: &arg.layout })
             })
             .collect();
-        let result = args.and_then(|args| evaluate(&node.value, &args)).map(Arc::new);
-        results.push(result);
+        let result = args.and_then(|args| evaluate(&node.value, &args, base)).map(Arc::new);
+        done(node, &result);
+        results.push(Some(result));
+        for p in node.args.iter().filter_map(|arg| arg.source.node()).filter(|&p| last_reader[p] == n) {
+            results[p] = None;
+        }
     }
-    results
 }
 
-/// The meaning of one operation.
-pub fn evaluate(value: &Value, args: &[View]) -> Result<Data> {
+/// Stands for an operand whose elements became those of the result.
+static TAKEN: Data = Data::Bool(Vec::new());
+
+/// The elements that an operation changes in part, if nobody else needs them as they are.
+fn take_base(node: &Node, results: &mut [Option<Result<Arc<Data>>>], ends: impl Fn(usize) -> bool) -> Option<Data> {
+    let (Op::Write(_) | Op::Scatter { .. }) = node.value.op else { return None };
+    let (base, others) = node.args.split_first()?;
+    let p = base.source.node().filter(|&p| ends(p) && others.iter().all(|arg| arg.source != base.source))?;
+    let data = results[p].take_if(|result| {
+        let whole = |data: &Arc<Data>| Arc::strong_count(data) == 1 && base.layout.is_whole(data.len());
+        result.as_ref().is_ok_and(whole)
+    })?;
+    data.ok().and_then(Arc::into_inner)
+}
+
+/// The meaning of one operation. `base` holds the first operand's elements where they may be changed.
+pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data> {
     let (n, dtype) = (value.numel(), value.dtype);
+    let base = || base.unwrap_or_else(|| args[0].data.read(args[0].layout));
     Ok(match &value.op {
         Op::Data => unreachable!("data is given, never computed"),
         Op::Full(x) => Data::generate(dtype, n, |_| *x),
         Op::Iota => Data::generate(dtype, n, |i| i as f64),
         Op::Random(distribution, stream) => match *distribution {
-            Distribution::Uniform => Data::generate(dtype, n, |i| stream.uniform(i)),
-            Distribution::Normal => Data::generate(dtype, n, |i| stream.normal(i)),
+            Distribution::Uniform => in_blocks(n, |block| stream.uniforms(block)).cast(dtype),
+            Distribution::Normal => in_blocks(n, |block| stream.normals(block)).cast(dtype),
             Distribution::Integer { low, range } => {
                 Data::generate(dtype, n, |i| low.wrapping_add((stream.bits(i) % range) as i32) as f64)
             }
@@ -138,87 +170,28 @@ pub fn evaluate(value: &Value, args: &[View]) -> Result<Data> {
             let index = args[1].values::<i32>();
             let places = places(value, *dim, &args[1].layout.shape, &Layout::contiguous(&value.shape), &index)?;
             match dtype {
-                DType::F32 => scatter::<f32>(*fold, args, &places),
-                DType::F64 => scatter::<f64>(*fold, args, &places),
-                DType::I32 => scatter::<i32>(*fold, args, &places),
-                DType::U32 => scatter::<u32>(*fold, args, &places),
-                DType::Bool => scatter::<bool>(*fold, args, &places),
+                DType::F32 => scatter::<f32>(*fold, base(), args[2], &places),
+                DType::F64 => scatter::<f64>(*fold, base(), args[2], &places),
+                DType::I32 => scatter::<i32>(*fold, base(), args[2], &places),
+                DType::U32 => scatter::<u32>(*fold, base(), args[2], &places),
+                DType::Bool => scatter::<bool>(*fold, base(), args[2], &places),
                 DType::F16 | DType::BF16 => unreachable!("narrow floats are computed in f32"),
             }
         }
         Op::ArgSort { descending } => with_data!(args[0].data, x => argsort(x, args[0].layout, *descending)),
         Op::Search { right } => with_data!(args[0].data, x => search(x, args, *right)),
         Op::Write(layout) => {
-            let mut y = args[0].data.read(args[0].layout);
-            let source = args[1].data.read(args[1].layout);
+            let mut y = base();
             with_data!(&mut y, y => {
-                let source = Stored::slice(&source);
-                for (i, at) in layout.indices().enumerate() {
-                    y[at] = source[i];
-                }
+                let source = gather(Stored::slice(args[1].data), args[1].layout);
+                layout.merged().runs(0, source.len(), |i, at, stride, n| match stride {
+                    1 => y[at..][..n].copy_from_slice(&source[i..][..n]),
+                    _ => (0..n).for_each(|k| y[(at as isize + k as isize * stride) as usize] = source[i + k]),
+                });
             });
             y
         }
     })
-}
-
-/// What a fold starts from, and how two elements combine.
-trait Folded: Stored {
-    fn start(fold: Fold) -> Self;
-    fn fold(fold: Fold, a: Self, b: Self) -> Self;
-}
-
-macro_rules! folded {
-    ($($t:ty, $low:expr, $high:expr, $add:expr, $mul:expr;)*) => { $(
-        impl Folded for $t {
-            fn start(fold: Fold) -> $t {
-                match fold { Fold::Sum => 0 as $t, Fold::Prod => 1 as $t, Fold::Max => $low, Fold::Min => $high }
-            }
-            #[allow(clippy::eq_op, reason = "a float that differs from itself is NaN")]
-            fn fold(fold: Fold, a: $t, b: $t) -> $t {
-                match fold {
-                    Fold::Sum => $add(a, b),
-                    Fold::Prod => $mul(a, b),
-                    Fold::Max => if a > b || a != a { a } else { b },
-                    Fold::Min => if a < b || a != a { a } else { b },
-                }
-            }
-        }
-    )* };
-}
-folded! {
-    f32, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b, |a, b| a * b;
-    f64, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b, |a, b| a * b;
-    i32, i32::MIN, i32::MAX, i32::wrapping_add, i32::wrapping_mul;
-    u32, u32::MIN, u32::MAX, u32::wrapping_add, u32::wrapping_mul;
-}
-
-impl Folded for bool {
-    fn start(fold: Fold) -> bool {
-        matches!(fold, Fold::Prod | Fold::Min)
-    }
-    fn fold(fold: Fold, a: bool, b: bool) -> bool {
-        match fold {
-            Fold::Sum | Fold::Max => a || b,
-            Fold::Prod | Fold::Min => a && b,
-        }
-    }
-}
-
-/// Folds the last `dims` dimensions of a view.
-fn reduce<T: Folded>(fold: Fold, dims: usize, x: View, n: usize) -> Data {
-    let values = x.values::<T>();
-    let rank = x.layout.shape.len();
-    let columns = numel(&x.layout.shape[rank - dims..]);
-    // Halves are folded first, so that the error of a sum grows with the logarithm of its length.
-    fn halves<T: Folded>(fold: Fold, x: &[T]) -> T {
-        if x.len() <= 64 {
-            return x.iter().fold(T::start(fold), |a, &b| T::fold(fold, a, b));
-        }
-        let (a, b) = x.split_at(x.len() / 2);
-        T::fold(fold, halves(fold, a), halves(fold, b))
-    }
-    T::wrap(fill(n, |row| halves(fold, &values[row * columns..][..columns])))
 }
 
 type Steps = (isize, isize);
@@ -269,37 +242,57 @@ fn places(value: &Value, dim: usize, shape: &[usize], layout: &Layout, index: &[
     // The layout restricted to the index's shape, with the indexed dimension standing still.
     let mut lines = Layout { shape: Dims::from_slice(shape), ..layout.clone() };
     lines.strides[dim] = 0;
-    let step = layout.strides[dim];
-    Ok(lines.indices().zip(index).map(|(line, &i)| (line as isize + i as isize * step) as usize).collect())
+    let (lines, step) = (lines.merged(), layout.strides[dim]);
+    let mut places = vec![0; index.len()];
+    in_chunks(&mut places, 2, &|start, places| {
+        lines.runs(start, places.len(), |i, at, stride, n| {
+            for k in 0..n {
+                let wanted = index[start + i + k] as isize * step;
+                places[i + k] = (at as isize + k as isize * stride + wanted) as usize;
+            }
+        });
+    });
+    Ok(places)
 }
 
 /// Entries of one place in their order: folded with what is there, or in its stead.
-fn scatter<T: Folded>(fold: Option<Fold>, args: &[View], places: &[usize]) -> Data {
-    let mut y = args[0].values::<T>().into_owned();
-    let source = args[2].values::<T>();
-    for (&at, &x) in places.iter().zip(source.iter()) {
+fn scatter<T: Folded>(fold: Option<Fold>, mut base: Data, source: View, places: &[usize]) -> Data {
+    let y = T::slice_mut(&mut base);
+    for (&at, &x) in places.iter().zip(source.values::<T>().iter()) {
         y[at] = fold.map_or(x, |fold| T::fold(fold, y[at], x));
     }
-    T::wrap(y)
+    base
 }
 
-/// The order of numbers in which NaN is the largest and -0 equals 0.
-fn ordered(a: f64, b: f64) -> Ordering {
-    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+/// `n` numbers of which four come at a time.
+fn in_blocks(n: usize, block: impl Fn(u32) -> [f64; 4] + Sync) -> Data {
+    let mut y = vec![[0.0; 4]; n.div_ceil(4)];
+    in_chunks(&mut y, 64, &|start, y| y.iter_mut().enumerate().for_each(|(i, y)| *y = block((start + i) as u32)));
+    let mut y = y.into_flattened();
+    y.truncate(n);
+    Data::F64(y)
 }
 
-/// The places of each line's elements in order.
+/// A number as bits that sort as it does: -0 as 0, NaN last.
+fn sort_key(x: f64) -> u64 {
+    let bits = (x + 0.0).to_bits();
+    match x.is_nan() {
+        true => u64::MAX,
+        false => bits ^ (((bits as i64 >> 63) as u64) | 1 << 63),
+    }
+}
+
+/// The places of each line's elements in order; equal ones are told apart by their places, so that no order is lost.
 fn argsort<T: Stored>(x: &[T], layout: &Layout, descending: bool) -> Data {
     let values = gather(x, layout);
     let n = layout.shape.last().copied().unwrap_or(1);
-    let mut places: Vec<i32> = fill(values.len(), |i| (i % n) as i32);
-    places.par_chunks_mut(n).zip(values.par_chunks(n)).for_each(|(places, line)| {
-        places.sort_by(|&a, &b| {
-            let order = ordered(line[a as usize].to_f64(), line[b as usize].to_f64());
-            if descending { order.reverse() } else { order }
-        });
+    let flip = if descending { u64::MAX } else { 0 };
+    let sorted = values.par_chunks(n).flat_map_iter(|line| {
+        let mut keys: Vec<(u64, i32)> = line.iter().zip(0..).map(|(x, i)| (sort_key(x.to_f64()) ^ flip, i)).collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, i)| i)
     });
-    Data::I32(places)
+    Data::I32(sorted.collect())
 }
 
 /// How many elements of its sorted line lie before each value.
@@ -308,9 +301,9 @@ fn search<T: Stored>(sorted: &[T], args: &[View], right: bool) -> Data {
     let values = args[1].values::<T>();
     let last = |layout: &Layout| layout.shape.last().copied().unwrap_or(1);
     let (n, each) = (last(args[0].layout), last(args[1].layout));
-    let last_before = if right { Ordering::Equal } else { Ordering::Less };
     Data::I32(fill(values.len(), |i| {
         let line = &lines[i / each * n..][..n];
-        line.partition_point(|x| ordered(x.to_f64(), values[i].to_f64()) <= last_before) as i32
+        let wanted = sort_key(values[i].to_f64());
+        line.partition_point(|x| sort_key(x.to_f64()) < wanted || right && sort_key(x.to_f64()) == wanted) as i32
     }))
 }

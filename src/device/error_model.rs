@@ -118,7 +118,7 @@ impl Model<'_> {
         let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
         let views: Vec<View> =
             node.args.iter().zip(&data).map(|(arg, data)| View { data, layout: &arg.layout }).collect();
-        let sizes = evaluate(&node.value, &views).expect("the reference was evaluated before");
+        let sizes = evaluate(&node.value, &views, None).expect("the reference was evaluated before");
         let factor = ROUNDING / 2.0 * (least + (terms as f64).sqrt());
         (0..y.len())
             .map(|i| match (sizes.at(i).is_finite(), y.at(i).is_finite()) {

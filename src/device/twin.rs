@@ -138,7 +138,8 @@ impl Backend for Twin {
     fn run(&self, graph: &Graph) -> Result<()> {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
-        let results = evaluate_all(&on_cpu);
+        let mut results = Vec::with_capacity(graph.nodes.len());
+        evaluate_all(&on_cpu, |_, result| results.push(result.clone()));
         let reference: Result<Vec<Arc<Data>>> = results.iter().cloned().collect();
         let session = match reference {
             Ok(reference) => {

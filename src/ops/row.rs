@@ -1,6 +1,6 @@
 //! What a scalar function is: its meaning, its WGSL, its derivative and its test, all in one row.
 
-use crate::data::{Data, Stored, View, fill};
+use crate::data::{Data, Stored, View, in_chunks};
 use crate::dtype::DType;
 use crate::tensor::Tensor;
 
@@ -118,8 +118,17 @@ macro_rules! loops {
     ($name:ident ($($x:ident $i:tt),*)) => {
         /// Loops a meaning over operands of type `T`, element by element.
         pub(crate) fn $name<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@each $x T)),*) -> U + Sync) -> Data {
-            $(let $x = args[$i].values::<T>();)*
-            U::wrap(fill(args[0].layout.numel(), |i| f($($x[i]),*)))
+            $(let $x = args[$i].chunks::<T>();)*
+            let mut y = vec![U::default(); args[0].layout.numel()];
+            in_chunks(&mut y, 1, &|start, y| {
+                let mut room: [Vec<T>; 3] = Default::default();
+                let mut room = room.iter_mut();
+                $(let $x = $x.read(start, y.len(), room.next().expect("there are three operands at most"));)*
+                for (i, y) in y.iter_mut().enumerate() {
+                    *y = f($($x[i]),*);
+                }
+            });
+            U::wrap(y)
         }
     };
     (@each $x:ident $T:ident) => { $T };
@@ -170,8 +179,18 @@ pub(crate) use eval;
 /// Chooses between two operands by a third.
 pub(crate) fn eval_choice(args: &[View], dtype: DType) -> Data {
     fn over<T: Stored>(args: &[View]) -> Data {
-        let (a, b, c) = (args[0].values::<bool>(), args[1].values::<T>(), args[2].values::<T>());
-        T::wrap(fill(a.len(), |i| if a[i] { b[i] } else { c[i] }))
+        let (a, b, c) = (args[0].chunks::<bool>(), args[1].chunks::<T>(), args[2].chunks::<T>());
+        let mut y = vec![T::default(); args[0].layout.numel()];
+        in_chunks(&mut y, 1, &|start, y| {
+            let (mut first, mut second, mut third) = Default::default();
+            let a = a.read(start, y.len(), &mut first);
+            let b = b.read(start, y.len(), &mut second);
+            let c = c.read(start, y.len(), &mut third);
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = if a[i] { b[i] } else { c[i] };
+            }
+        });
+        T::wrap(y)
     }
     match dtype {
         DType::F32 => over::<f32>(args),

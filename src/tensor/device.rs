@@ -127,6 +127,16 @@ pub enum Source {
     Input(usize),
 }
 
+impl Source {
+    /// The position of the node, if it is one.
+    pub fn node(self) -> Option<usize> {
+        match self {
+            Source::Node(n) => Some(n),
+            Source::Input(_) => None,
+        }
+    }
+}
+
 /// A place where tensors live and are computed; a cheap handle.
 ///
 /// Devices are shared by the process: two calls of [`Device::cpu`] give the same device.
