@@ -139,6 +139,24 @@ impl Layout {
         self.offset == 0 && self.numel() == len && self.is_dense()
     }
 
+    /// Whether two indices may read one element: a dimension does not step over all that the finer ones reach.
+    pub fn overlaps(&self) -> bool {
+        let mut steps: SmallVec<[(usize, usize); 6]> = self
+            .shape
+            .iter()
+            .zip(&self.strides)
+            .filter(|(n, _)| **n > 1)
+            .map(|(&n, s)| (s.unsigned_abs(), n))
+            .collect();
+        steps.sort_unstable();
+        let mut reach = 0;
+        steps.into_iter().any(|(step, n)| {
+            let overlaps = step <= reach;
+            reach += step * (n - 1);
+            overlaps
+        })
+    }
+
     /// Whether every index reads the same element.
     pub fn is_uniform(&self) -> bool {
         self.shape.iter().zip(&self.strides).all(|(&n, &s)| n == 1 || s == 0)
@@ -326,6 +344,10 @@ mod tests {
         assert_eq!(read(&t)[..7], [0, 4, 8, 12, 16, 20, 1]);
         assert_eq!(read(&x.flip(1))[..5], [8, 9, 10, 11, 4]);
         assert_eq!(read(&x.slice(2, 1, 2, 2))[..3], [1, 3, 5]);
+        assert!(!t.overlaps() && !x.flip(1).overlaps() && x.unsqueeze(0).expand(&[2, 2, 3, 4]).overlaps());
+        let windows =
+            |step| Layout { shape: Dims::from_slice(&[3, 2]), strides: SmallVec::from_slice(&[step, 1]), offset: 0 };
+        assert!(windows(1).overlaps() && !windows(2).overlaps());
         assert_eq!(x.permute(&[0, 2, 1]).reshape(&[2, 12]), None);
         assert_eq!(read(&t.reshape(&[4, 6]).unwrap()), read(&t));
         let part = x.slice(1, 0, 2, 1);

@@ -3,13 +3,14 @@
 //! What an operation means is written here (structural operations) and in the rows (scalar functions); every other
 //! device is an optimisation of this one and is tested against it.
 
+mod gemm;
 mod reduce;
 
 use crate::data::{Data, Stored, View, fill, gather, in_chunks, with_data};
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Fold, Op};
-use crate::shape::{Dims, Layout, numel};
+use crate::shape::{Dims, Layout};
 use crate::tensor::device::{Backend, Graph, Node, Read, Source, Stats};
 use crate::tensor::value::{Buffer, Value};
 use parking_lot::Mutex;
@@ -150,17 +151,23 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
             DType::U32 => reduce::<u32>(*fold, *dims, args[0], n),
             DType::Bool | DType::F16 | DType::BF16 => unreachable!("folded in a wider type"),
         },
-        Op::Matmul => match dtype {
-            DType::F64 => matmul(args, &value.shape, |m, k, n, a, (ra, ca), b, (rb, cb), y| {
-                // SAFETY: the pointers start views of `m × k` and `k × n` elements with these strides, checked when the
-                // operation was recorded, and `y` is a fresh row-major matrix of `m × n`.
-                unsafe { matrixmultiply::dgemm(m, k, n, 1.0, a, ra, ca, b, rb, cb, 0.0, y, n as isize, 1) }
-            }),
-            _ => matmul(args, &value.shape, |m, k, n, a, (ra, ca), b, (rb, cb), y| {
-                // SAFETY: as above.
-                unsafe { matrixmultiply::sgemm(m, k, n, 1.0, a, ra, ca, b, rb, cb, 0.0, y, n as isize, 1) }
-            }),
-        },
+        Op::Matmul { rows, inner, cols } => gemm::matmul(args, &value.shape, [*rows, *inner, *cols], dtype),
+        Op::OverlapAdd { dim, step, dilation } => {
+            let windows = args[0].layout;
+            // Where in the result each place of each window lies.
+            let mut at = Layout::contiguous(&value.shape);
+            let along = at.strides[*dim];
+            at.strides[*dim] = along * *step as isize;
+            at.strides.push(along * *dilation as isize);
+            at.shape = windows.shape.clone();
+            match dtype {
+                DType::F32 => overlap_add::<f32>(args[0], &at, n),
+                DType::F64 => overlap_add::<f64>(args[0], &at, n),
+                DType::I32 => overlap_add::<i32>(args[0], &at, n),
+                DType::U32 => overlap_add::<u32>(args[0], &at, n),
+                DType::Bool | DType::F16 | DType::BF16 => unreachable!("added in a wider type"),
+            }
+        }
         Op::Gather { dim } => {
             let index = args[1].values::<i32>();
             let places = places(value, *dim, &value.shape, args[0].layout, &index)?;
@@ -194,33 +201,11 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
     })
 }
 
-type Steps = (isize, isize);
-
-/// One matrix product per batch entry, by a strided GEMM.
-fn matmul<T: Stored + Default>(
-    args: &[View],
-    shape: &[usize],
-    gemm: impl Fn(usize, usize, usize, *const T, Steps, *const T, Steps, *mut T) + Sync,
-) -> Data {
-    let (a, b) = (T::slice(args[0].data), T::slice(args[1].data));
-    let rank = shape.len();
-    let (m, n, k) = (shape[rank - 2], shape[rank - 1], args[0].layout.shape[rank - 1]);
-    let batch = |layout: &Layout| -> (Vec<usize>, Steps) {
-        let outer = Layout {
-            shape: Dims::from_slice(&layout.shape[..rank - 2]),
-            strides: layout.strides[..rank - 2].into(),
-            offset: layout.offset,
-        };
-        (outer.indices().collect(), (layout.strides[rank - 2], layout.strides[rank - 1]))
-    };
-    let ((starts_a, steps_a), (starts_b, steps_b)) = (batch(args[0].layout), batch(args[1].layout));
-    let mut y = vec![T::default(); numel(shape)];
-    let one = |(i, y): (usize, &mut [T])| {
-        gemm(m, k, n, a[starts_a[i]..].as_ptr(), steps_a, b[starts_b[i]..].as_ptr(), steps_b, y.as_mut_ptr());
-    };
-    match starts_a.len() {
-        1 => one((0, &mut y)),
-        _ => y.par_chunks_mut(m * n).enumerate().for_each(one),
+/// Adds every place of every window to its place in the result.
+fn overlap_add<T: Folded>(windows: View, at: &Layout, n: usize) -> Data {
+    let mut y = vec![T::start(Fold::Sum); n];
+    for (at, &x) in at.indices().zip(windows.values::<T>().iter()) {
+        y[at] = T::fold(Fold::Sum, y[at], x);
     }
     T::wrap(y)
 }

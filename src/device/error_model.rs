@@ -9,6 +9,7 @@ use crate::device::cpu::{elements, evaluate};
 use crate::dtype::DType;
 use crate::ops::op::{Distribution, Fold, Op};
 use crate::ops::row::{Row, RowKind};
+use crate::shape::numel;
 use crate::tensor::device::{Arg, Graph, Node, Source};
 use half::{bf16, f16};
 use std::collections::HashMap;
@@ -65,7 +66,11 @@ impl Model<'_> {
                 scaled(y, |y| ROUNDING * factors * y.abs() + TINY)
             }
             Op::Reduce { fold: Fold::Max | Fold::Min, .. } => exact(),
-            Op::Matmul => self.summed(node, y, node.args[0].layout.shape.last().copied().unwrap_or(1), 8.0),
+            Op::Matmul { inner, .. } => {
+                let shape = &node.args[0].layout.shape;
+                self.summed(node, y, numel(&shape[shape.len() - inner..]), 8.0)
+            }
+            Op::OverlapAdd { .. } => self.summed(node, y, node.args[0].layout.shape.last().copied().unwrap_or(1), 4.0),
             Op::Scatter { dim, fold: Some(Fold::Sum) } => self.summed(node, y, node.args[1].layout.shape[*dim], 4.0),
             Op::Scatter { dim, fold: Some(Fold::Prod) } => {
                 let factors = node.args[1].layout.shape[*dim] as f64;

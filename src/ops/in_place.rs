@@ -102,12 +102,9 @@ impl Tensor {
                 ),
             ));
         }
-        if self.0.layout.shape.iter().zip(&self.0.layout.strides).any(|(&n, &s)| n > 1 && s == 0) {
+        if self.0.layout.overlaps() {
             let shape = self.shape();
-            misuse(
-                op,
-                format!("an expanded tensor of shape {shape:?} has several elements in one place; copy it first"),
-            );
+            misuse(op, format!("a view of shape {shape:?} has several elements in one place; copy it first"));
         }
         let x = self.snapshot();
         x.0.meta.lock().grad_fn = if recording { self.gradient_edge() } else { None };

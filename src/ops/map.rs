@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::op::Op;
 use crate::ops::row::{Row, RowKind};
-use crate::shape::{Dims, broadcast};
+use crate::shape::{Dims, Layout, broadcast};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use crate::tensor::mode::site;
@@ -196,9 +196,14 @@ pub(crate) fn cast_operand(x: Operand, dtype: DType) -> Operand {
         };
     }
     let device = x.value.device.clone();
+    // What a layout reads several times is converted once.
+    if x.layout.numel() > x.value.numel() {
+        let whole = Operand { layout: Layout::contiguous(&x.value.shape), value: x.value };
+        return Operand { value: cast_operand(whole, dtype).value, layout: x.layout };
+    }
     let shape = x.layout.shape.clone();
     let value = record_value(Op::Cast, Operands::from_iter([x]), shape, dtype, &device);
-    Operand { layout: crate::shape::Layout::contiguous(&value.shape), value }
+    Operand { layout: Layout::contiguous(&value.shape), value }
 }
 
 fn type_of(arg: &Arg) -> &'static str {

@@ -9,6 +9,7 @@ pub mod scalar;
 
 pub mod arith;
 pub mod composite;
+pub mod contract;
 pub mod create;
 pub mod in_place;
 pub mod index;
@@ -18,3 +19,4 @@ pub mod read;
 pub mod reduce;
 pub mod sort;
 pub mod view;
+pub mod window;

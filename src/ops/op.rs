@@ -31,8 +31,16 @@ pub enum Op {
         /// How many trailing dimensions are folded.
         dims: usize,
     },
-    /// `y[.., i, j] = Σ_k a[.., i, k] b[.., k, j]`; both operands have all batch dimensions.
-    Matmul,
+    /// `y[batch.., rows.., cols..] = Σ a[batch.., rows.., inner..] b[batch.., inner.., cols..]`, the sum running over all
+    /// inner dimensions. Both operands have all batch dimensions, which are those that no field counts.
+    Matmul {
+        /// How many dimensions the left operand and the result share alone.
+        rows: usize,
+        /// How many dimensions are summed over.
+        inner: usize,
+        /// How many dimensions the right operand and the result share alone.
+        cols: usize,
+    },
     /// `y[i] = x[i with i_dim replaced by index[i]]`; operands `x`, `index`; `y` has the index's shape.
     Gather {
         /// The dimension that is indexed.
@@ -58,6 +66,16 @@ pub enum Op {
     Search {
         /// Whether elements equal to the value lie before it.
         right: bool,
+    },
+    /// `y[.., i, ..] = Σ x[.., o, .., k]` over the windows `o` and the places `k` in them with
+    /// `o · step + k · dilation = i`, where `i` and `o` stand at `dim` and `k` last: windows added where they overlap.
+    OverlapAdd {
+        /// The dimension whose windows are added.
+        dim: usize,
+        /// How far one window is from the next.
+        step: usize,
+        /// How far one place in a window is from the next.
+        dilation: usize,
     },
     /// `y = x`, then `y[layout(i)] = source[i]`; operands `x`, `source`. The layout reads no element twice.
     Write(Layout),
@@ -102,7 +120,8 @@ impl Op {
             Op::Reduce { fold: Fold::Prod, .. } => "prod",
             Op::Reduce { fold: Fold::Max, .. } => "amax",
             Op::Reduce { fold: Fold::Min, .. } => "amin",
-            Op::Matmul => "matmul",
+            Op::Matmul { .. } => "matmul",
+            Op::OverlapAdd { .. } => "overlap_add",
             Op::Gather { .. } => "gather",
             Op::Scatter { fold: None, .. } => "scatter",
             Op::Scatter { fold: Some(Fold::Sum), .. } => "scatter_add",
@@ -121,7 +140,8 @@ impl Op {
             Op::Full(_) | Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => true,
             Op::Data
             | Op::Reduce { .. }
-            | Op::Matmul
+            | Op::Matmul { .. }
+            | Op::OverlapAdd { .. }
             | Op::Gather { .. }
             | Op::Scatter { .. }
             | Op::ArgSort { .. }
@@ -154,7 +174,8 @@ impl Op {
             | Op::Map(_)
             | Op::Cast
             | Op::Reduce { .. }
-            | Op::Matmul
+            | Op::Matmul { .. }
+            | Op::OverlapAdd { .. }
             | Op::Gather { .. }
             | Op::Scatter { .. }
             | Op::ArgSort { .. }

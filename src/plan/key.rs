@@ -42,7 +42,7 @@ fn operation(words: &mut Vec<u64>, op: &Op) {
         Op::Map(row) => words.extend([6, std::ptr::from_ref(*row) as u64]),
         Op::Cast => words.push(7),
         Op::Reduce { fold, dims } => words.extend([8, *fold as u64, *dims as u64]),
-        Op::Matmul => words.push(9),
+        Op::Matmul { rows, inner, cols } => words.extend([9, *rows as u64, *inner as u64, *cols as u64]),
         Op::Gather { dim } => words.extend([10, *dim as u64]),
         Op::Scatter { dim, fold } => words.extend([11, *dim as u64, fold.map_or(u64::MAX, |fold| fold as u64)]),
         Op::Write(to) => {
@@ -51,6 +51,7 @@ fn operation(words: &mut Vec<u64>, op: &Op) {
         }
         Op::ArgSort { descending } => words.extend([13, *descending as u64]),
         Op::Search { right } => words.extend([14, *right as u64]),
+        Op::OverlapAdd { dim, step, dilation } => words.extend([15, *dim as u64, *step as u64, *dilation as u64]),
     }
 }
 

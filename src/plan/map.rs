@@ -84,7 +84,8 @@ impl Body<'_, '_> {
             Op::Data
             | Op::Full(_)
             | Op::Reduce { .. }
-            | Op::Matmul
+            | Op::Matmul { .. }
+            | Op::OverlapAdd { .. }
             | Op::Gather { .. }
             | Op::Scatter { .. }
             | Op::ArgSort { .. }

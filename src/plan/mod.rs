@@ -19,6 +19,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 mod wgsl;
+mod window;
 
 pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};

@@ -5,7 +5,7 @@ use super::flow::Flow;
 use super::reduce::Reduction;
 use super::sort::Pass;
 use crate::ops::op::Op;
-use crate::shape::Layout;
+use crate::shape::{Layout, numel};
 use crate::tensor::device::{Arg, Source};
 use std::ops::Range;
 
@@ -31,8 +31,10 @@ pub(super) enum Work {
     /// Pointwise nodes, or the copy of its base that a write begins with.
     Map,
     Reduce(Reduction),
-    /// The columns of the left operand that are added up.
+    /// The inner places that are added up.
     Matmul(Range<usize>),
+    /// The places of each window that are added.
+    OverlapAdd(Range<usize>),
     Gather,
     /// The entries of each line that are folded in.
     Scatter(Range<usize>),
@@ -91,9 +93,13 @@ impl Writer<'_> {
             Op::Data | Op::Full(_) => unreachable!("nothing computes {}", node.value.op.name()),
             Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => self.map(nodes),
             Op::Reduce { .. } => self.reduce(n),
-            Op::Matmul => {
-                let k = node.args[0].layout.shape.last().copied().unwrap_or(1);
-                self.in_parts(n, k, &node.args, Work::Matmul);
+            Op::Matmul { inner, .. } => {
+                let shape = &node.args[0].layout.shape;
+                self.in_parts(n, numel(&shape[shape.len() - inner..]), &node.args, Work::Matmul);
+            }
+            Op::OverlapAdd { .. } => {
+                let size = node.args[0].layout.shape.last().copied().unwrap_or(1);
+                self.in_parts(n, size, &node.args, Work::OverlapAdd);
             }
             Op::Gather { .. } => self.push(Work::Gather, n, &node.args, Item::Node(n), true),
             Op::Scatter { dim, .. } => {

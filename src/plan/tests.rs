@@ -172,6 +172,8 @@ fn long_sums_take_two_stages_and_long_products_several() {
     let (_, sum) = planned(Options::default(), |d| tensor(&[1 << 20], d).sum());
     assert_eq!(labels(&sum), ["sum", "sum"]);
     assert_eq!((sum.kernels[0].outputs.len(), sum.kernels[1].outputs.len()), (0, 1));
-    let (_, product) = planned(Options::default(), |d| tensor(&[1, 70_000], d).matmul(&tensor(&[70_000, 1], d)));
-    assert_eq!(labels(&product), ["matmul"; 3]);
+    let product = |n| planned(Options::default(), |d| tensor(&[1, n], d).matmul(&tensor(&[n, 1], d))).1;
+    assert_eq!(labels(&product(70_000)), ["matmul", "sum"]);
+    // A prime number of terms cannot be cut evenly.
+    assert_eq!(labels(&product(70_001)), ["matmul"; 3]);
 }

@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::memory::Memory;
 use super::steps::{Item, Step, Work};
-use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, sort};
+use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, sort, window};
 use crate::dtype::DType;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
@@ -21,6 +21,7 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
             reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0])
         }
         Work::Matmul(columns) => contract::matmul(&mut text, n, columns.clone()),
+        Work::OverlapAdd(places) => window::overlap_add(&mut text, n, places.clone()),
         Work::Gather => index::gather(&mut text, n),
         Work::Scatter(entries) => index::scatter(&mut text, n, entries.clone()),
         Work::ArgSort(pass) => sort::argsort(&mut text, n, pass, &step.reads, step.writes[0]),

@@ -15,6 +15,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("slice", &[(&[3, 7], ANY)], |x| x[0].slice(1, 1, -1, 2).sin()),
         Case::new("select", &[(&[3, 4], ANY)], |x| x[0].select(1, -2).sin()),
         Case::new("flip", &[(&[3, 4], ANY)], |x| x[0].flip([0, 1]).sin()),
+        Case::new("unfold", &[(&[2, 7, 2], ANY)], |x| x[0].unfold(1, 3, 2).sin()),
+        Case::new("unfold twice, overlapping", &[(&[5, 6], ANY)], |x| x[0].t().unfold(0, 3, 1).unfold(1, 2, 2).sin()),
+        Case::new("unfold and product", &[(&[2, 9], ANY), (&[3, 4], ANY)], |x| {
+            x[0].unfold(1, 3, 1).matmul(&x[1]).sin()
+        }),
         Case::new("squeeze", &[(&[1, 3, 1], ANY)], |x| x[0].squeeze(0).sin()),
         Case::new("unsqueeze", &[(&[3], ANY)], |x| x[0].unsqueeze(-1).sin()),
         Case::new("copy", &[(&[3, 2], ANY)], |x| x[0].t().copy().sin()),
