@@ -254,6 +254,12 @@ impl Tensor {
         )
     }
 
+    /// The elements in the type that arithmetic runs in: composites round narrow floats once, at the end.
+    #[track_caller]
+    pub(crate) fn wide(&self) -> Tensor {
+        self.cast(self.dtype().compute())
+    }
+
     /// The elements converted to another type: floats to integers truncate, and whatever is not 0 becomes true.
     /// Derivative: 1 between floats.
     ///

@@ -1,0 +1,326 @@
+//! Recurrent layers: a cell, and the cell applied along a sequence.
+//!
+//! All four kinds share the walk over layers, directions and steps; they differ in [`Kind::step`] alone. What an input
+//! adds to the gates does not depend on the state, so it is one product for the whole sequence.
+
+use crate::error::misuse;
+use crate::tensor::Tensor;
+
+/// How many layers a recurrent network has, and how they are stacked.
+#[derive(Clone, Copy, Debug)]
+pub struct RnnOptions {
+    /// Whether each layer has two biases among its weights.
+    pub bias: bool,
+    /// The number of layers; each reads the sequence of the one before.
+    pub num_layers: usize,
+    /// The probability with which elements between layers are dropped in training.
+    pub dropout: f64,
+    /// Whether dropout is active.
+    pub training: bool,
+    /// Whether each layer also walks the sequence from its end, with weights of its own.
+    pub bidirectional: bool,
+    /// Whether sequences are `[batch, time, size]` instead of `[time, batch, size]`.
+    pub batch_first: bool,
+}
+
+impl Default for RnnOptions {
+    fn default() -> RnnOptions {
+        RnnOptions {
+            bias: true,
+            num_layers: 1,
+            dropout: 0.0,
+            training: false,
+            bidirectional: false,
+            batch_first: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Tanh,
+    Relu,
+    Lstm,
+    Gru,
+}
+
+/// The weights of one layer in one direction.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    ih: &'a Tensor,
+    hh: &'a Tensor,
+    bias: Option<(&'a Tensor, &'a Tensor)>,
+}
+
+impl Kind {
+    /// How many numbers of each state element the two products give.
+    fn gates(self) -> usize {
+        match self {
+            Kind::Tanh | Kind::Relu => 1,
+            Kind::Gru => 3,
+            Kind::Lstm => 4,
+        }
+    }
+
+    /// The state after one step, and the cell state of an LSTM. `x` is what the input adds to the gates.
+    #[track_caller]
+    fn step(self, x: &Tensor, h: &Tensor, c: Option<&Tensor>, w: Weights) -> (Tensor, Option<Tensor>) {
+        let r = h.linear(w.hh, w.bias.map(|(_, b)| b));
+        let n = h.size(-1);
+        match self {
+            Kind::Tanh => ((x + r).tanh(), None),
+            Kind::Relu => ((x + r).relu(), None),
+            Kind::Lstm => {
+                let gates = x + r;
+                let (i, f) = (part(&gates, 0, n).sigmoid(), part(&gates, 1, n).sigmoid());
+                let (g, o) = (part(&gates, 2, n).tanh(), part(&gates, 3, n).sigmoid());
+                let c = f * c.expect("an LSTM has a cell state") + i * g;
+                (o * c.tanh(), Some(c))
+            }
+            Kind::Gru => {
+                let reset = (part(x, 0, n) + part(&r, 0, n)).sigmoid();
+                let update = (part(x, 1, n) + part(&r, 1, n)).sigmoid();
+                let new = (part(x, 2, n) + reset * part(&r, 2, n)).tanh();
+                (&new + update * (h - &new), None)
+            }
+        }
+    }
+}
+
+/// Gate `k` of those side by side.
+#[track_caller]
+fn part(gates: &Tensor, k: usize, n: usize) -> Tensor {
+    gates.narrow(-1, k * n, n)
+}
+
+impl Weights<'_> {
+    /// Whether the weights fit an input and a state of these sizes.
+    fn fit(&self, gates: usize, input: usize, hidden: usize) -> bool {
+        let rows = gates * hidden;
+        *self.ih.shape() == [rows, input]
+            && *self.hh.shape() == [rows, hidden]
+            && self.bias.is_none_or(|(a, b)| *a.shape() == [rows] && *b.shape() == [rows])
+    }
+
+    fn shapes(&self) -> String {
+        let bias = self.bias.map(|(a, b)| format!(", {:?} and {:?}", a.shape(), b.shape())).unwrap_or_default();
+        format!("{:?} and {:?}{bias}", self.ih.shape(), self.hh.shape())
+    }
+}
+
+impl Tensor {
+    /// `h' = tanh(x wᵢᵀ + bᵢ + h wₕᵀ + bₕ)` for an input `[n, size]` and a state `[n, hidden]`, or both without `n`;
+    /// weights `[hidden, size]` and `[hidden, hidden]`, biases `[hidden]` twice or none.
+    ///
+    /// # Panics
+    /// If the shapes do not fit or the operands are not of one float type.
+    #[track_caller]
+    pub fn rnn_tanh_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
+        self.cell("rnn_tanh_cell", Kind::Tanh, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+    }
+
+    /// `h' = max(x wᵢᵀ + bᵢ + h wₕᵀ + bₕ, 0)`; otherwise as [`Tensor::rnn_tanh_cell`].
+    ///
+    /// # Panics
+    /// As [`Tensor::rnn_tanh_cell`].
+    #[track_caller]
+    pub fn rnn_relu_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
+        self.cell("rnn_relu_cell", Kind::Relu, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+    }
+
+    /// One step of a gated recurrent unit: `h' = (1 - z) n + z h` with `r, z = σ(x wᵢᵀ + bᵢ + h wₕᵀ + bₕ)` and
+    /// `n = tanh(x wᵢᵀ + bᵢ + r (h wₕᵀ + bₕ))`. Weights have `3 hidden` rows, in the order r, z, n; otherwise as
+    /// [`Tensor::rnn_tanh_cell`].
+    ///
+    /// # Panics
+    /// As [`Tensor::rnn_tanh_cell`].
+    #[track_caller]
+    pub fn gru_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
+        self.cell("gru_cell", Kind::Gru, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+    }
+
+    /// One step of a long short-term memory: `c' = f c + i g` and `h' = o tanh c'` with `i, f, o` the `σ`, and `g` the
+    /// `tanh`, of `x wᵢᵀ + bᵢ + h wₕᵀ + bₕ`. Weights have `4 hidden` rows, in the order i, f, g, o; otherwise as
+    /// [`Tensor::rnn_tanh_cell`].
+    ///
+    /// # Panics
+    /// As [`Tensor::rnn_tanh_cell`].
+    ///
+    /// Source: [torch.nn.LSTMCell](https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html).
+    #[track_caller]
+    pub fn lstm_cell(
+        &self,
+        (h, c): (&Tensor, &Tensor),
+        w_ih: &Tensor,
+        w_hh: &Tensor,
+        bias: Option<(&Tensor, &Tensor)>,
+    ) -> (Tensor, Tensor) {
+        let (h, c) = self.cell("lstm_cell", Kind::Lstm, h, Some(c), Weights { ih: w_ih, hh: w_hh, bias });
+        (h, c.expect("an LSTM has a cell state"))
+    }
+
+    #[track_caller]
+    fn cell(&self, op: &str, kind: Kind, h: &Tensor, c: Option<&Tensor>, w: Weights) -> (Tensor, Option<Tensor>) {
+        self.expect_float(op);
+        let rank = self.rank();
+        let fits = matches!(rank, 1 | 2)
+            && h.rank() == rank
+            && h.shape()[..rank - 1] == self.shape()[..rank - 1]
+            && c.is_none_or(|c| c.shape() == h.shape())
+            && w.fit(kind.gates(), self.size(-1), h.size(-1));
+        if !fits {
+            misuse(
+                op,
+                format!("shapes do not fit: input {:?}, state {:?}, weights {}", self.shape(), h.shape(), w.shapes()),
+            );
+        }
+        kind.step(&self.linear(w.ih, w.bias.map(|(b, _)| b)), h, c, w)
+    }
+
+    /// [`Tensor::rnn_tanh_cell`] along a sequence; see [`Tensor::lstm`]. Gives the states of all steps and the last ones.
+    ///
+    /// # Panics
+    /// As [`Tensor::lstm`].
+    #[track_caller]
+    pub fn rnn_tanh(&self, h: &Tensor, weights: &[Tensor], options: RnnOptions) -> (Tensor, Tensor) {
+        let (y, h, _) = self.recur("rnn_tanh", Kind::Tanh, h, None, weights, options);
+        (y, h)
+    }
+
+    /// [`Tensor::rnn_relu_cell`] along a sequence; see [`Tensor::lstm`]. Gives the states of all steps and the last ones.
+    ///
+    /// # Panics
+    /// As [`Tensor::lstm`].
+    #[track_caller]
+    pub fn rnn_relu(&self, h: &Tensor, weights: &[Tensor], options: RnnOptions) -> (Tensor, Tensor) {
+        let (y, h, _) = self.recur("rnn_relu", Kind::Relu, h, None, weights, options);
+        (y, h)
+    }
+
+    /// [`Tensor::gru_cell`] along a sequence; see [`Tensor::lstm`]. Gives the states of all steps and the last ones.
+    ///
+    /// # Panics
+    /// As [`Tensor::lstm`].
+    ///
+    /// Source: [torch.nn.GRU](https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html).
+    #[track_caller]
+    pub fn gru(&self, h: &Tensor, weights: &[Tensor], options: RnnOptions) -> (Tensor, Tensor) {
+        let (y, h, _) = self.recur("gru", Kind::Gru, h, None, weights, options);
+        (y, h)
+    }
+
+    /// [`Tensor::lstm_cell`] along a sequence `[time, batch, size]`, or `[time, size]`. Gives the states of all steps
+    /// `[time, batch, directions · hidden]`, and the last state and cell state of every layer and direction,
+    /// `[layers · directions, batch, hidden]` as the first ones are given.
+    ///
+    /// Weights are those of PyTorch's module in its order: for each layer, for each direction (forwards first), the input's
+    /// `[4 hidden, size]`, the state's `[4 hidden, hidden]` and, if there are any, the two biases `[4 hidden]`.
+    ///
+    /// ```
+    /// use wgrad::{Device, RnnOptions, Tensor};
+    /// let dev = Device::cpu();
+    /// let (x, h) = (Tensor::randn([5, 2, 3], &dev), Tensor::zeros([1, 2, 4], &dev));
+    /// let weights = [[16, 3], [16, 4]].map(|shape| Tensor::randn(shape, &dev));
+    /// let options = RnnOptions { bias: false, ..Default::default() };
+    /// let (y, (last, _)) = x.lstm((&h, &h), &weights, options);
+    /// assert_eq!(y.shape(), [5, 2, 4]);
+    /// assert_eq!(y.select(0, -1).to_vec::<f32>()?, last.to_vec::<f32>()?);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes or the number of weights do not fit, there are no layers or no steps, or the operands are not of one
+    /// float type.
+    ///
+    /// Source: [torch.nn.LSTM](https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html).
+    #[track_caller]
+    pub fn lstm(
+        &self,
+        (h, c): (&Tensor, &Tensor),
+        weights: &[Tensor],
+        options: RnnOptions,
+    ) -> (Tensor, (Tensor, Tensor)) {
+        let (y, h, c) = self.recur("lstm", Kind::Lstm, h, Some(c), weights, options);
+        (y, (h, c.expect("an LSTM has a cell state")))
+    }
+
+    /// All layers of one kind.
+    #[track_caller]
+    fn recur(
+        &self,
+        op: &str,
+        kind: Kind,
+        h: &Tensor,
+        c: Option<&Tensor>,
+        weights: &[Tensor],
+        options: RnnOptions,
+    ) -> (Tensor, Tensor, Option<Tensor>) {
+        self.expect_float(op);
+        let batched = self.rank() == 3;
+        if !matches!(self.rank(), 2 | 3) || h.rank() != self.rank() || c.is_some_and(|c| c.shape() != h.shape()) {
+            misuse(op, format!("an input {:?} and a state {:?} do not fit", self.shape(), h.shape()));
+        }
+        // Without a batch there is one of size 1.
+        let batch = |x: &Tensor| if batched { x.clone() } else { x.unsqueeze(1) };
+        let unbatch = |x: Tensor| if batched { x } else { x.squeeze(1) };
+        let turned = batched && options.batch_first;
+        let mut x = if turned { self.transpose(0, 1) } else { batch(self) };
+        let (h, c) = (batch(h), c.map(batch));
+        let directions = if options.bidirectional { 2 } else { 1 };
+        let each = if options.bias { 4 } else { 2 };
+        let runs = options.num_layers * directions;
+        if runs == 0 || weights.len() != runs * each || h.size(0) != runs || h.size(1) != x.size(1) || x.size(0) == 0 {
+            misuse(
+                op,
+                format!(
+                    "{} weights, an input {:?} and a state {:?} do not make {} layers of {directions} directions",
+                    weights.len(),
+                    self.shape(),
+                    h.shape(),
+                    options.num_layers
+                ),
+            );
+        }
+        let (mut last_h, mut last_c) = (Vec::new(), Vec::new());
+        for layer in 0..options.num_layers {
+            if layer > 0 {
+                x = x.dropout(options.dropout, options.training);
+            }
+            let mut both = Vec::new();
+            for direction in 0..directions {
+                let run = layer * directions + direction;
+                let w = &weights[run * each..(run + 1) * each];
+                let w = Weights { ih: &w[0], hh: &w[1], bias: options.bias.then(|| (&w[2], &w[3])) };
+                if !w.fit(kind.gates(), x.size(-1), h.size(-1)) {
+                    misuse(
+                        op,
+                        format!(
+                            "the weights {} of layer {layer} do not fit an input of {} and a state of {}",
+                            w.shapes(),
+                            x.size(-1),
+                            h.size(-1)
+                        ),
+                    );
+                }
+                let run = run as isize;
+                let mut state = h.select(0, run);
+                let mut cell = c.as_ref().map(|c| c.select(0, run));
+                let projected = x.linear(w.ih, w.bias.map(|(b, _)| b));
+                let steps = x.size(0);
+                let mut states = vec![state.clone(); steps];
+                for i in 0..steps {
+                    let t = if direction == 0 { i } else { steps - 1 - i };
+                    (state, cell) = kind.step(&projected.select(0, t as isize), &state, cell.as_ref(), w);
+                    states[t] = state.clone();
+                }
+                both.push(Tensor::stack(&states, 0));
+                last_h.push(state);
+                last_c.extend(cell);
+            }
+            x = if directions == 1 { both.remove(0) } else { Tensor::cat(&both, -1) };
+        }
+        let y = if turned { x.transpose(0, 1) } else { unbatch(x) };
+        let last = |states: &[Tensor]| unbatch(Tensor::stack(states, 0));
+        (y, last(&last_h), if last_c.is_empty() { None } else { Some(last(&last_c)) })
+    }
+}
