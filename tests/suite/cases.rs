@@ -3,6 +3,7 @@
 
 mod index;
 mod linalg;
+mod loss;
 mod nn;
 mod reduce;
 mod view;
@@ -100,7 +101,10 @@ fn index(x: &Tensor, data: &[i32], shape: &[usize]) -> Tensor {
 
 /// Structural operations and composites.
 pub fn structural_cases() -> Vec<Case> {
-    [index::cases(), linalg::cases(), nn::cases(), reduce::cases(), view::cases()].into_iter().flatten().collect()
+    [index::cases(), linalg::cases(), loss::cases(), nn::cases(), reduce::cases(), view::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 pub fn all() -> Vec<Case> {

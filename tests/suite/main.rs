@@ -6,6 +6,7 @@ mod derivatives;
 mod graphs;
 mod layers;
 mod misuse;
+mod nn;
 mod oracle;
 mod order;
 mod parity;
