@@ -1,7 +1,7 @@
 //! What PyTorch's own numbers do not cover of normalisation, losses, attention, recurrence and dropout: values against
 //! plain loops, narrow floats, random masks, running statistics.
 
-use crate::common::devices;
+use crate::common::{devices, gpu};
 use wgrad::autograd::{GradOptions, grad};
 use wgrad::testing::open_gpu;
 use wgrad::*;
@@ -337,7 +337,7 @@ fn masks_cover_elements_or_channels_as_often_as_asked() {
 
 #[test]
 fn no_mask_is_kept() {
-    let Ok(dev) = open_gpu(true, false, None) else { return };
+    let Some(dev) = gpu().map(|_| open_gpu(true, false, None).unwrap()) else { return };
     let n = 1 << 20;
     let x = Tensor::ones([n], &dev).copy().requires_grad_(true).unwrap();
     dev.sync().unwrap();
@@ -349,7 +349,8 @@ fn no_mask_is_kept() {
     let g = x.grad().unwrap();
     dev.sync().unwrap();
     let backward = dev.stats().bytes - before;
-    assert!(forward < n as u64, "{forward} bytes for a sum of {n} elements");
-    assert!(backward < 5 * n as u64, "{backward} bytes for a gradient of {n} elements");
+    // Forward has room for the result before it is summed, and backward for the gradient.
+    assert!(forward < 5 * n as u64, "{forward} bytes for {n} elements");
+    assert!(backward < 9 * n as u64, "{backward} bytes for {n} elements and their gradient");
     assert_eq!(g.sum().item().unwrap(), y.item().unwrap());
 }
