@@ -280,6 +280,18 @@ impl Layout {
         y
     }
 
+    /// The elements whose index along `b` is `offset` larger than that along `a`, as a new last dimension.
+    pub fn diagonal(&self, offset: isize, a: usize, b: usize) -> Layout {
+        let (down, right) = ((-offset).max(0) as usize, offset.max(0) as usize);
+        let len = self.shape[a].saturating_sub(down).min(self.shape[b].saturating_sub(right));
+        let start = self.slice(a, down, len, 1).slice(b, right, len, 1);
+        let kept: Dims = (0..self.shape.len()).filter(|&d| d != a && d != b).collect();
+        let mut y = start.permute(&kept);
+        y.shape.push(len);
+        y.strides.push(self.strides[a] + self.strides[b]);
+        y
+    }
+
     /// The listed dimensions, each of size 1, left out.
     pub fn squeeze(&self, dims: &[usize]) -> Layout {
         let kept: Dims = (0..self.shape.len()).filter(|d| !dims.contains(d)).collect();
@@ -353,6 +365,8 @@ mod tests {
         let part = x.slice(1, 0, 2, 1);
         assert_eq!(read(&part.reshape(&[2, 8]).unwrap()), read(&part));
         assert!(x.merged().shape[..] == [24]);
+        assert_eq!(read(&x.diagonal(1, 1, 2)), [1, 6, 11, 13, 18, 23]);
+        assert_eq!(x.diagonal(-3, 1, 2).numel(), 0);
         assert_eq!(read(&Layout::contiguous(&[])), [0]);
         assert_eq!(Layout::contiguous(&[3, 0]).numel(), 0);
     }

@@ -1,10 +1,10 @@
-//! Tensors out of nothing: from host data, constants, ranges, and random numbers.
+//! Tensors of host data and of constants; `ranges.rs` and `draw.rs` have ranges and random numbers.
 
 use crate::data::Data;
 use crate::dtype::{DType, Element};
 use crate::error::{Result, misuse};
-use crate::ops::map::{expect_supported, record_value};
-use crate::ops::op::{Distribution, Op};
+use crate::ops::map::expect_supported;
+use crate::ops::op::Op;
 use crate::shape::{Dims, Ints, numel, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
@@ -13,8 +13,18 @@ use crate::tensor::value::{Operands, Value};
 
 /// Where a new tensor lives and, if that is said, its dtype: `&device` or `(&device, DType::I32)`.
 pub struct Options {
-    device: Device,
-    dtype: Option<DType>,
+    pub(crate) device: Device,
+    pub(crate) dtype: Option<DType>,
+}
+
+impl Options {
+    /// The dtype, with the one it has if none is said; panics if tensors of it cannot live there.
+    #[track_caller]
+    pub(crate) fn dtype_or(&self, op: &str, default: DType) -> DType {
+        let dtype = self.dtype.unwrap_or(default);
+        expect_supported(op, dtype, &self.device);
+        dtype
+    }
 }
 
 impl From<&Device> for Options {
@@ -144,8 +154,7 @@ impl Tensor {
         if numel(shape) != elements.len() {
             misuse(op, format!("{} elements do not fill shape {shape:?}", elements.len()));
         }
-        let dtype = options.dtype.unwrap_or(T::DTYPE);
-        expect_supported(op, dtype, &options.device);
+        let dtype = options.dtype_or(op, T::DTYPE);
         uploaded(op, Data::generate(dtype, elements.len(), |i| elements[i].to_f64()), shape, &options.device)
     }
 
@@ -209,16 +218,27 @@ impl Tensor {
         Tensor::filled("full", shape, x.to_f64(), Options { dtype: Some(dtype), ..options })
     }
 
+    /// A tensor whose elements do not matter, as they will be written before they are read: here they are 0.
+    #[track_caller]
+    pub fn empty(shape: impl Ints, options: impl Into<Options>) -> Tensor {
+        Tensor::filled("empty", shape, 0.0, options.into())
+    }
+
     #[track_caller]
     fn filled(op: &str, shape: impl Ints, x: f64, options: Options) -> Tensor {
-        let dtype = options.dtype.unwrap_or(DType::F32);
-        expect_supported(op, dtype, &options.device);
+        let dtype = options.dtype_or(op, DType::F32);
         full(x, sizes(op, shape), dtype, &options.device)
     }
 
     /// All elements 0, in shape, dtype and device like this tensor.
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0.0)
+    }
+
+    /// [`Tensor::empty`] in shape, dtype and device like this tensor.
+    #[track_caller]
+    pub fn empty_like(&self) -> Tensor {
         self.full_like(0.0)
     }
 
@@ -234,130 +254,34 @@ impl Tensor {
         full(x.to_f64(), Dims::from_slice(self.shape()), self.dtype(), &self.0.device)
     }
 
-    /// Uniform random numbers in `[0, 1)`, in shape, dtype and device like this tensor.
+    /// All elements 0, in dtype and device like this tensor.
     #[track_caller]
-    pub fn rand_like(&self) -> Tensor {
-        Tensor::rand(self.shape(), (&self.0.device, self.dtype()))
+    pub fn new_zeros(&self, shape: impl Ints) -> Tensor {
+        full(0.0, sizes("new_zeros", shape), self.dtype(), &self.0.device)
     }
 
-    /// Standard normal random numbers, in shape, dtype and device like this tensor.
+    /// All elements 1, in dtype and device like this tensor.
     #[track_caller]
-    pub fn randn_like(&self) -> Tensor {
-        Tensor::randn(self.shape(), (&self.0.device, self.dtype()))
+    pub fn new_ones(&self, shape: impl Ints) -> Tensor {
+        full(1.0, sizes("new_ones", shape), self.dtype(), &self.0.device)
     }
 
-    /// `start, start + step, …` below `end` (above it for a negative step). Integers if all three are.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let dev = Device::cpu();
-    /// assert_eq!(Tensor::arange(0, 3, 1, &dev).to_vec::<i32>()?, [0, 1, 2]);
-    /// assert_eq!(Tensor::arange(-1.0, 1.0, 0.5, &dev).to_vec::<f32>()?, [-1.0, -0.5, 0.0, 0.5]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    ///
-    /// # Panics
-    /// If the step is 0 or leads away from `end`.
+    /// All elements one number, in dtype and device like this tensor.
     #[track_caller]
-    pub fn arange<T: Element>(start: T, end: T, step: T, options: impl Into<Options>) -> Tensor {
-        let (start, end, step) = (start.to_f64(), end.to_f64(), step.to_f64());
-        if step == 0.0 || step.is_nan() || (end - start) / step < 0.0 {
-            misuse("arange", format!("steps of {step} do not lead from {start} to {end}"));
-        }
-        let options = options.into();
-        let n = ((end - start) / step).ceil() as usize;
-        let dtype = options.dtype.unwrap_or(T::DTYPE);
-        expect_supported("arange", dtype, &options.device);
-        let data = Data::generate(dtype, n, |i| start + i as f64 * step);
-        uploaded("arange", data, &[n], &options.device)
+    pub fn new_full(&self, shape: impl Ints, x: impl Element) -> Tensor {
+        full(x.to_f64(), sizes("new_full", shape), self.dtype(), &self.0.device)
     }
 
-    /// `n` evenly spaced numbers from `start` to `end`, both included.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// assert_eq!(Tensor::linspace(0.0, 1.0, 5, &Device::cpu()).to_vec::<f32>()?, [0.0, 0.25, 0.5, 0.75, 1.0]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
+    /// [`Tensor::empty`] in dtype and device like this tensor.
     #[track_caller]
-    pub fn linspace(start: f64, end: f64, n: usize, options: impl Into<Options>) -> Tensor {
-        let options = options.into();
-        let dtype = options.dtype.unwrap_or(DType::F32);
-        expect_supported("linspace", dtype, &options.device);
-        let step = (end - start) / (n.max(2) - 1) as f64;
-        // Counted from the nearer end, so that both ends are exact.
-        let at = |i: usize| if i < n.div_ceil(2) { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
-        uploaded("linspace", Data::generate(dtype, n, at), &[n], &options.device)
-    }
-
-    /// The `n × n` matrix with ones on the diagonal.
-    #[track_caller]
-    pub fn eye(n: usize, options: impl Into<Options>) -> Tensor {
-        let options = options.into();
-        let dtype = options.dtype.unwrap_or(DType::F32);
-        expect_supported("eye", dtype, &options.device);
-        let data = Data::generate(dtype, n * n, |i| (i % (n + 1) == 0) as u8 as f64);
-        uploaded("eye", data, &[n, n], &options.device)
-    }
-
-    /// Uniform random numbers in `[0, 1)`, 24 random bits each.
-    ///
-    /// The generator is Philox4x32-10, counted per device and seeded by [`Device::manual_seed`]: the same seed gives the
-    /// same numbers on every kind of device.
-    #[track_caller]
-    pub fn rand(shape: impl Ints, options: impl Into<Options>) -> Tensor {
-        random("rand", shape, Distribution::Uniform, DType::F32, options.into())
-    }
-
-    /// Random numbers of mean 0 and standard deviation 1; generator as [`Tensor::rand`].
-    #[track_caller]
-    pub fn randn(shape: impl Ints, options: impl Into<Options>) -> Tensor {
-        random("randn", shape, Distribution::Normal, DType::F32, options.into())
-    }
-
-    /// Random integers from `low` up to but without `high`; generator as [`Tensor::rand`].
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let x = Tensor::randint(-2, 3, [100], &Device::cpu()).to_vec::<i32>()?;
-    /// assert!(x.iter().all(|i| (-2..3).contains(i)));
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    ///
-    /// # Panics
-    /// If `high` is not above `low`.
-    #[track_caller]
-    pub fn randint(low: i32, high: i32, shape: impl Ints, options: impl Into<Options>) -> Tensor {
-        if high <= low {
-            misuse("randint", format!("there is no integer from {low} up to but without {high}"));
-        }
-        let integers = Distribution::Integer { low, range: high.wrapping_sub(low) as u32 };
-        random("randint", shape, integers, DType::I32, options.into())
-    }
-
-    /// The integers below `n` in random order; generator as [`Tensor::rand`].
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let mut order = Tensor::randperm(5, &Device::cpu()).to_vec::<i32>()?;
-    /// order.sort();
-    /// assert_eq!(order, [0, 1, 2, 3, 4]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn randperm(n: usize, options: impl Into<Options>) -> Tensor {
-        let options = options.into();
-        let stream = options.device.next_stream();
-        // Sorted by random keys; the index breaks the rare tie.
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by_cached_key(|&i| (stream.bits(i), i));
-        Tensor::new(order, options)
+    pub fn new_empty(&self, shape: impl Ints) -> Tensor {
+        full(0.0, sizes("new_empty", shape), self.dtype(), &self.0.device)
     }
 }
 
 /// A tensor of data that the device is expected to have room for.
 #[track_caller]
-fn uploaded(op: &str, data: Data, shape: &[usize], device: &Device) -> Tensor {
+pub(crate) fn uploaded(op: &str, data: Data, shape: &[usize], device: &Device) -> Tensor {
     match Tensor::from_data(data, shape, device) {
         Ok(x) => x,
         Err(error) => misuse(op, error),
@@ -368,19 +292,4 @@ fn uploaded(op: &str, data: Data, shape: &[usize], device: &Device) -> Tensor {
 #[track_caller]
 pub(crate) fn full(x: f64, shape: Dims, dtype: DType, device: &Device) -> Tensor {
     Tensor::from_value(Value::record(Op::Full(x), Operands::new(), shape, dtype, device, site()))
-}
-
-#[track_caller]
-fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType, options: Options) -> Tensor {
-    let Options { device, dtype } = options;
-    let dtype = dtype.unwrap_or(default);
-    expect_supported(op, dtype, &device);
-    let stream = device.next_stream();
-    let compute = match distribution {
-        Distribution::Uniform | Distribution::Normal if dtype == DType::F64 => DType::F64,
-        Distribution::Uniform | Distribution::Normal => DType::F32,
-        Distribution::Integer { .. } => DType::I32,
-    };
-    let value = record_value(Op::Random(distribution, stream), Operands::new(), sizes(op, shape), compute, &device);
-    Tensor::from_value(value).cast_value(dtype)
 }

@@ -79,7 +79,7 @@ impl Tensor {
 
     /// The value that an in-place operation is about to replace, as a tensor of its own with this one's history.
     #[track_caller]
-    fn before(&self, op: &str) -> Result<Tensor> {
+    pub(crate) fn before(&self, op: &str) -> Result<Tensor> {
         let recording = is_grad_enabled();
         let base = self.base();
         let is_tracked_leaf = |x: &Tensor| x.is_leaf() && x.requires_grad();
@@ -117,7 +117,7 @@ impl Tensor {
 
     /// Binds a new value to the storage, which views share, and tells the graph.
     #[track_caller]
-    fn rebind(&self, op: &str, new: Tensor) -> &Tensor {
+    pub(crate) fn rebind(&self, op: &str, new: Tensor) -> &Tensor {
         if new.shape() != self.shape() {
             let (shape, result) = (self.shape(), new.shape());
             misuse(op, format!("the operand's shape does not broadcast to {shape:?}: the result has {result:?}"));

@@ -27,6 +27,12 @@ impl From<&Tensor> for Arg {
     }
 }
 
+impl From<&&Tensor> for Arg {
+    fn from(x: &&Tensor) -> Arg {
+        Arg::Tensor((*x).clone())
+    }
+}
+
 impl From<Tensor> for Arg {
     fn from(x: Tensor) -> Arg {
         Arg::Tensor(x)

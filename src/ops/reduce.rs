@@ -6,6 +6,7 @@ use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::{Fold, Op};
+use crate::ops::ranges::iota;
 use crate::shape::{Dims, Ints, Layout, axes, axis, numel};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
@@ -235,16 +236,10 @@ impl Tensor {
         let n = x.shape()[d];
         let extreme = x.fold(fold, &[d], x.dtype());
         let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.is_nan()) } else { x.eq(&extreme) };
-        let iota = Tensor::from_value(record_value(
-            Op::Iota,
-            Operands::new(),
-            Dims::from_slice(&[n]),
-            DType::I32,
-            &x.device(),
-        ));
         let mut along = Dims::from_elem(1, x.rank());
         along[d] = n;
-        let index = Tensor::where_(&found, iota.reshape(&along[..]), n).fold(Fold::Min, &[d], DType::I32);
+        let index =
+            Tensor::where_(&found, iota(n, &x.device()).reshape(&along[..]), n).fold(Fold::Min, &[d], DType::I32);
         if keepdim { index } else { index.squeeze(d as isize) }
     }
 

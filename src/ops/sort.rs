@@ -80,4 +80,132 @@ impl Tensor {
         let y = Tensor::from_value(record_value(Op::Search { right }, operands, shape, DType::I32, &self.device()));
         y.alias(Layout::contiguous(values.shape()))
     }
+
+    /// The places where values would be inserted into a sorted list of boundaries: for each value, how many boundaries
+    /// are less than it, or not greater if `right`. Derivative: none, the result holds integers.
+    ///
+    /// # Panics
+    /// If the boundaries are no list.
+    #[track_caller]
+    pub fn bucketize(&self, boundaries: &Tensor, right: bool) -> Tensor {
+        if boundaries.rank() != 1 {
+            misuse("bucketize", format!("boundaries {:?} are no list", boundaries.shape()));
+        }
+        boundaries.searchsorted(self, right)
+    }
+
+    /// The elements along one dimension in ascending or descending order, and where they were. Equal elements keep their
+    /// order, and NaN is the largest. Derivative: back to where the elements were.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let (values, places) = Tensor::new([3.0, 1.0, 2.0], &Device::cpu()).sort(0, true);
+    /// assert_eq!((values.to_vec::<f32>()?, places.to_vec::<i32>()?), (vec![3.0, 2.0, 1.0], vec![0, 2, 1]));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the dimension is out of range.
+    #[track_caller]
+    pub fn sort(&self, dim: isize, descending: bool) -> (Tensor, Tensor) {
+        axis("sort", self.shape(), dim);
+        let places = self.argsort(dim, descending);
+        (self.gather(dim, &places), places)
+    }
+
+    /// The elements along dimension 0 in ascending order: the values of [`Tensor::sort`].
+    #[track_caller]
+    pub fn msort(&self) -> Tensor {
+        self.sort(0, false).0
+    }
+
+    /// The `k` largest, or smallest, elements along one dimension in their order, and where they were.
+    /// Derivative: back to where the elements were.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let (values, places) = Tensor::new([3.0, 1.0, 2.0], &Device::cpu()).topk(2, 0, true);
+    /// assert_eq!((values.to_vec::<f32>()?, places.to_vec::<i32>()?), (vec![3.0, 2.0], vec![0, 2]));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the dimension is out of range or has fewer than `k` elements.
+    #[track_caller]
+    pub fn topk(&self, k: usize, dim: isize, largest: bool) -> (Tensor, Tensor) {
+        let d = axis("topk", self.shape(), dim);
+        if k > self.shape().get(d).copied().unwrap_or(1) {
+            misuse("topk", format!("there are no {k} elements along dimension {d} of {:?}", self.shape()));
+        }
+        let places = self.argsort(dim, largest);
+        let places = if self.rank() == 0 { places.reshape(1).narrow(0, 0, k) } else { places.narrow(dim, 0, k) };
+        let places = if self.rank() == 0 && k == 1 { places.reshape(()) } else { places };
+        (self.gather(dim, &places), places)
+    }
+
+    /// The `k`-th smallest element along one dimension, the first being `k = 1`, and where it is.
+    /// Derivative: 1 for the element returned.
+    ///
+    /// # Panics
+    /// If the dimension is out of range or has no `k` elements, or `k` is 0.
+    #[track_caller]
+    pub fn kthvalue(&self, k: usize, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
+        let d = axis("kthvalue", self.shape(), dim);
+        if k == 0 || k > self.shape().get(d).copied().unwrap_or(1) {
+            misuse("kthvalue", format!("there is no element {k} along dimension {d} of {:?}", self.shape()));
+        }
+        let places = self.argsort(dim, false);
+        self.picked(d, if self.rank() == 0 { places } else { places.narrow(dim, k - 1, 1) }, keepdim)
+    }
+
+    /// The most frequent element along one dimension, the smallest one where several are, and where it is last.
+    /// Derivative: 1 for the element returned.
+    ///
+    /// # Panics
+    /// If the dimension is out of range or has no elements.
+    #[track_caller]
+    pub fn mode(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
+        let d = axis("mode", self.shape(), dim);
+        if self.shape().get(d) == Some(&0) {
+            misuse("mode", format!("{:?} has no elements to compare", self.shape()));
+        }
+        if self.rank() == 0 {
+            return self.picked(d, self.argsort(0, false), keepdim);
+        }
+        let places = self.detach().argsort(dim, false);
+        let sorted = self.detach().gather(dim, &places).movedim(dim, -1).contiguous();
+        // The longest run of equal elements; its end is the last of them.
+        let (begin, end) = (sorted.searchsorted(&sorted, false), sorted.searchsorted(&sorted, true));
+        let longest = (&end - begin).argmax(-1, true);
+        let last = (end.gather(-1, &longest) - 1).movedim(-1, dim);
+        self.picked(d, places.gather(dim, &last), keepdim)
+    }
+
+    /// The elements at one place of each line, and the places.
+    #[track_caller]
+    fn picked(&self, d: usize, places: Tensor, keepdim: bool) -> (Tensor, Tensor) {
+        let values = self.gather(d as isize, &places);
+        match keepdim || self.rank() == 0 {
+            true => (values, places),
+            false => (values.squeeze(d as isize), places.squeeze(d as isize)),
+        }
+    }
+
+    /// Whether each element is among others: equal to one of them, which NaN never is.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// let found = Tensor::new([1, 2, 3], &dev).isin(&Tensor::new([3, 1], &dev));
+    /// assert_eq!(found.to_vec::<bool>()?, [true, false, true]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn isin(&self, others: &Tensor) -> Tensor {
+        self.expect_same_device("isin", others);
+        let others = others.detach().ravel().sort(0, false).0;
+        let (before, until) = (others.searchsorted(self, false), others.searchsorted(self, true));
+        let found = until.gt(before);
+        if self.dtype().is_float() { found.logical_and(self.is_nan().logical_not()) } else { found }
+    }
 }

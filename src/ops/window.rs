@@ -53,7 +53,7 @@ impl Tensor {
         strides[d] = stride * step as isize;
         shape.push(size);
         strides.push(stride * dilation as isize);
-        self.view_as(
+        self.viewed(
             "UnfoldBackward0",
             Layout { shape, strides, offset },
             move |x| x.windows(d, size, step, dilation),

@@ -13,6 +13,16 @@ pub fn devices() -> Vec<Device> {
     devices
 }
 
+/// Devices that no other test uses: for tests of an index out of range, of which a GPU tells whoever reads next.
+pub fn own_devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu()];
+    if gpu().is_some() {
+        let open = |twin| wgrad::testing::open_gpu(true, twin, None).expect("an adapter that opened once opens again");
+        devices.extend([open(false), open(true)]);
+    }
+    devices
+}
+
 /// The GPU, if there is one.
 ///
 /// # Panics

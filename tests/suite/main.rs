@@ -3,7 +3,9 @@
 mod cases;
 mod common;
 mod derivatives;
+mod draws;
 mod graphs;
+mod indexing;
 mod layers;
 mod misuse;
 mod nn;

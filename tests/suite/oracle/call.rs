@@ -3,7 +3,7 @@
 use super::functions::{Args, apply};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::Tensor;
+use wgrad::{Index, Tensor};
 
 /// Why a case cannot be checked.
 pub enum Stop {
@@ -97,14 +97,6 @@ struct Reader<'a> {
     names: HashMap<&'a str, Value>,
 }
 
-/// One place of `x[…]`.
-enum Place {
-    Rest,
-    New,
-    At(isize),
-    Range(Option<isize>, Option<isize>, Option<isize>),
-}
-
 impl<'a> Reader<'a> {
     fn eat(&mut self, token: &str) -> bool {
         let rest = self.rest.trim_start().strip_prefix(token);
@@ -122,7 +114,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self) -> Result<Value, Stop> {
         let mut value = match self.rest.trim_start().chars().next() {
             Some('[') if self.eat("[") => Value::List(self.items("]", |reader| reader.value())?),
-            Some('(') if self.eat("(") => Value::List(self.items(")", |reader| reader.value())?),
+            Some('(') if self.eat("(") => self.group()?,
             Some('\'') if self.eat("'") => {
                 let text = self.word(|c| c != '\'').to_string();
                 self.eat("'");
@@ -136,12 +128,26 @@ impl<'a> Reader<'a> {
             }
             _ => self.name()?,
         };
-        while self.eat("[") {
-            let places = self.items("]", |reader| reader.place())?;
-            let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
-            value = Value::Tensor(index(x, &places));
+        loop {
+            if self.eat("[") {
+                let places = self.items("]", |reader| reader.place())?;
+                let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
+                value = Value::Tensor(x.index(places)?);
+            } else if self.eat(".") {
+                let method = self.word(|c| c == '_' || c.is_alphanumeric());
+                value = self.call(method, Some(value))?;
+            } else {
+                return Ok(value);
+            }
         }
-        Ok(value)
+    }
+
+    /// A tuple, or a value in brackets.
+    fn group(&mut self) -> Result<Value, Stop> {
+        let start = self.rest;
+        let mut items = self.items(")", |reader| reader.value())?;
+        let text = start[..start.len() - self.rest.len() - 1].trim_end();
+        Ok(if items.len() == 1 && !text.ends_with(',') { items.remove(0) } else { Value::List(items) })
     }
 
     fn items<T>(&mut self, end: &str, item: impl Fn(&mut Self) -> Result<T, Stop>) -> Result<Vec<T>, Stop> {
@@ -157,30 +163,36 @@ impl<'a> Reader<'a> {
 
     /// A variable, a constant, or a call: `torch.f(…)`, `F.f(…)` or `x.f(…)`.
     fn name(&mut self) -> Result<Value, Stop> {
-        let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
-        if !self.eat("(") {
-            let constant = match name {
-                "None" => Some(Value::None),
-                "True" => Some(Value::Bool(true)),
-                "False" => Some(Value::Bool(false)),
-                _ => self.names.get(name).cloned(),
-            };
-            return constant.map_or_else(|| unsupported(format!("the name {name:?}")), Ok);
+        let name = self.word(|c| c == '_' || c.is_alphanumeric());
+        if (name == "torch" || name == "F") && self.eat(".") {
+            let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
+            return self.call(name.rsplit('.').next().unwrap_or(name), None);
         }
-        let (owner, function) = name.rsplit_once('.').unwrap_or(("", name));
+        let constant = match name {
+            "None" => Some(Value::None),
+            "True" => Some(Value::Bool(true)),
+            "False" => Some(Value::Bool(false)),
+            _ => self.names.get(name).cloned(),
+        };
+        constant.map_or_else(|| unsupported(format!("the name {name:?}")), Ok)
+    }
+
+    /// A call of a function, or of a method of a value; a method without brackets is an attribute.
+    fn call(&mut self, name: &str, owner: Option<Value>) -> Result<Value, Stop> {
         let mut args = Args::default();
-        match self.names.get(owner) {
-            Some(x) => args.positional.push_back(x.clone()),
-            None if owner == "torch" || owner == "F" => {}
-            None => return unsupported(name),
+        let bare = !self.eat("(");
+        if bare && owner.is_none() {
+            return unsupported(format!("the name {name:?}"));
         }
-        for (key, value) in self.items(")", |reader| reader.argument())? {
+        args.positional.extend(owner);
+        let given = if bare { Vec::new() } else { self.items(")", |reader| reader.argument())? };
+        for (key, value) in given {
             match key {
                 Some(key) => drop(args.named.insert(key.to_string(), value)),
                 None => args.positional.push_back(value),
             }
         }
-        let mut values = apply(function, &mut args)?;
+        let mut values = apply(name, &mut args)?;
         if let Some(left) = args.named.keys().next() {
             return unsupported(format!("argument {left} of {name}"));
         }
@@ -203,9 +215,10 @@ impl<'a> Reader<'a> {
         Ok((None, self.value()?))
     }
 
-    fn place(&mut self) -> Result<Place, Stop> {
+    /// One place of `x[…]`.
+    fn place(&mut self) -> Result<Index, Stop> {
         if self.eat("...") {
-            return Ok(Place::Rest);
+            return Ok(Index::Ellipsis);
         }
         let mut ends = Vec::new();
         loop {
@@ -218,36 +231,15 @@ impl<'a> Reader<'a> {
         let end = |x: &Value| match x {
             Value::None => Ok(None),
             Value::Int(i) => Ok(Some(*i as isize)),
-            _ => unsupported("indexing by a tensor"),
+            _ => unsupported("a range between tensors"),
         };
-        match ends.as_slice() {
-            [Value::None] => Ok(Place::New),
-            [Value::Int(i)] => Ok(Place::At(*i as isize)),
-            [a, b] => Ok(Place::Range(end(a)?, end(b)?, None)),
-            [a, b, step] => Ok(Place::Range(end(a)?, end(b)?, end(step)?)),
-            _ => unsupported("indexing by a tensor"),
-        }
+        Ok(match ends.as_slice() {
+            [Value::None] => Index::NewAxis,
+            [Value::Int(i)] => Index::At(*i as isize),
+            [Value::Tensor(index)] => Index::Tensor(index.clone()),
+            [a, b] => Index::slice(end(a)?, end(b)?, 1),
+            [a, b, step] => Index::slice(end(a)?, end(b)?, end(step)?.unwrap_or(1) as usize),
+            _ => return unsupported("such an index"),
+        })
     }
-}
-
-/// `x[…]`.
-fn index(mut x: Tensor, places: &[Place]) -> Tensor {
-    let named = places.iter().filter(|place| matches!(place, Place::At(_) | Place::Range(..))).count();
-    let unnamed = x.rank() - named;
-    let mut dim = 0;
-    for place in places {
-        match *place {
-            Place::Rest => dim += unnamed as isize,
-            Place::New => {
-                x = x.unsqueeze(dim);
-                dim += 1;
-            }
-            Place::At(i) => x = x.select(dim, i),
-            Place::Range(start, end, step) => {
-                x = x.slice(dim, start, end, step.unwrap_or(1) as usize);
-                dim += 1;
-            }
-        }
-    }
-    x
 }

@@ -40,6 +40,14 @@ impl Args {
         }
     }
 
+    pub fn int_or(&mut self, name: &str, default: isize) -> Result<isize, Stop> {
+        match self.next(name) {
+            Value::None => Ok(default),
+            Value::Int(i) => Ok(i as isize),
+            _ => unsupported(format!("{name} that is no integer")),
+        }
+    }
+
     /// One integer or a list; `None` if it is left out.
     pub fn ints(&mut self, name: &str) -> Result<Option<Vec<isize>>, Stop> {
         match self.next(name) {

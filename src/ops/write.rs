@@ -1,0 +1,132 @@
+//! Parts replaced: a copy of a tensor in which the elements of a view of it are others.
+
+use crate::error::misuse;
+use crate::ops::create::full;
+use crate::ops::map::{cast_operand, record_value};
+use crate::ops::op::Op;
+use crate::shape::{Dims, Ints, Layout};
+use crate::tensor::node::record;
+use crate::tensor::value::Operands;
+use crate::tensor::{Replay, Tensor};
+
+impl Tensor {
+    /// `y = x` with a part replaced: `part` makes the view of any tensor of this shape that `source` replaces.
+    #[track_caller]
+    pub(crate) fn write(&self, part: Replay, source: &Tensor) -> Tensor {
+        let y = self.write_value(&part, source);
+        record(y, "CopySlices", &[self, source], &[], move |call| {
+            let g = call.g;
+            let rest = || {
+                let shape = part.apply(&g.detach()).shape().to_vec();
+                g.write(part.clone(), &full(0.0, Dims::from_slice(&shape), g.dtype(), &g.device()))
+            };
+            vec![call.needs[0].then(rest), call.needs[1].then(|| part.apply(g))]
+        })
+    }
+
+    #[track_caller]
+    fn write_value(&self, part: &Replay, source: &Tensor) -> Tensor {
+        let whole =
+            Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
+        let layout = part.apply(&whole).0.layout.clone();
+        if source.numel() == 0 {
+            return self.copy().detach();
+        }
+        self.write_through(layout, source)
+    }
+
+    /// A value with `source` written into a layout of it.
+    #[track_caller]
+    pub(crate) fn write_through(&self, layout: Layout, source: &Tensor) -> Tensor {
+        let (dtype, compute) = (self.dtype(), self.dtype().compute());
+        let operands =
+            Operands::from_iter([cast_operand(self.operand(), compute), cast_operand(source.operand(), compute)]);
+        Tensor::from_value(record_value(
+            Op::Write(layout),
+            operands,
+            Dims::from_slice(self.shape()),
+            compute,
+            &self.device(),
+        ))
+        .cast_value(dtype)
+    }
+
+    /// [`Tensor::write`] for a user's source: converted to this tensor's dtype, and checked to fit.
+    #[track_caller]
+    fn replaced(&self, op: &str, part: Replay, source: &Tensor) -> Tensor {
+        self.expect_same_device(op, source);
+        let shape = part.apply(&self.detach()).shape().to_vec();
+        if source.shape() != shape {
+            let (source, whole) = (source.shape(), self.shape());
+            misuse(op, format!("the part of {whole:?} has shape {shape:?}, and the source {source:?}"));
+        }
+        self.write(part, &source.cast(self.dtype()))
+    }
+
+    /// `y = x` with one index of a dimension replaced, as if it were written to [`Tensor::select`].
+    /// Derivatives: `g`, 0 in that part; that part of `g` for the source.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// let y = Tensor::zeros([2, 2], &dev).select_scatter(&Tensor::ones([2], &dev), 0, 1);
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the index is out of range, or the source does not have the part's shape.
+    #[track_caller]
+    pub fn select_scatter(&self, source: &Tensor, dim: isize, index: isize) -> Tensor {
+        self.select(dim, index);
+        self.replaced("select_scatter", Replay::new(move |x| x.select(dim, index)), source)
+    }
+
+    /// `y = x` with a range of a dimension replaced, as if it were written to [`Tensor::slice`].
+    /// Derivatives: `g`, 0 in that part; that part of `g` for the source.
+    ///
+    /// # Panics
+    /// If the step is 0, or the source does not have the part's shape.
+    #[track_caller]
+    pub fn slice_scatter(
+        &self,
+        source: &Tensor,
+        dim: isize,
+        start: impl Into<Option<isize>>,
+        end: impl Into<Option<isize>>,
+        step: usize,
+    ) -> Tensor {
+        let (start, end) = (start.into(), end.into());
+        self.slice(dim, start, end, step);
+        self.replaced("slice_scatter", Replay::new(move |x| x.slice(dim, start, end, step)), source)
+    }
+
+    /// `y = x` with a diagonal replaced, as if it were written to [`Tensor::diagonal`].
+    /// Derivatives: `g`, 0 in that part; that part of `g` for the source.
+    ///
+    /// # Panics
+    /// If the dimensions are no plane, or the source does not have the diagonal's shape.
+    #[track_caller]
+    pub fn diagonal_scatter(&self, source: &Tensor, offset: isize, dim1: isize, dim2: isize) -> Tensor {
+        self.diagonal(offset, dim1, dim2);
+        self.replaced("diagonal_scatter", Replay::new(move |x| x.diagonal(offset, dim1, dim2)), source)
+    }
+
+    /// `y = x`, in row-major order, with the elements replaced that [`Tensor::as_strided`] would show.
+    /// Derivatives: `g`, 0 in that part; that part of `g` for the source.
+    ///
+    /// # Panics
+    /// If the strides reach beyond the elements or meet one of them twice, or the source does not have the shape.
+    #[track_caller]
+    pub fn as_strided_scatter(&self, source: &Tensor, size: impl Ints, stride: impl Ints, offset: usize) -> Tensor {
+        let x = self.whole();
+        let (size, stride) = (size.ints(), stride.ints());
+        let part = x.as_strided(&size[..], &stride[..], offset);
+        if part.0.layout.overlaps() {
+            let (size, stride) = (size.as_slice(), stride.as_slice());
+            misuse("as_strided_scatter", format!("{size:?} by {stride:?} may meet an element twice"));
+        }
+        let part = Replay::new(move |x| x.whole().as_strided(&size[..], &stride[..], offset));
+        x.replaced("as_strided_scatter", part, source)
+    }
+}
