@@ -30,6 +30,7 @@ pub use ops::embedding::{BagMode, EmbeddingBagOptions, EmbeddingOptions};
 pub use ops::index::{Ellipsis, Index, Indices, NewAxis};
 pub use ops::loss::{GaussianNllOptions, PoissonNllOptions, Reduction};
 pub use ops::loss_classes::{CrossEntropyOptions, MultiMarginOptions, NllOptions};
+pub use ops::loss_ctc::CtcOptions;
 pub use ops::loss_pairs::TripletOptions;
 pub use ops::map::Arg;
 pub use ops::norm::BatchNormOptions;

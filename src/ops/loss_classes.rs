@@ -187,6 +187,10 @@ impl Tensor {
     #[track_caller]
     pub fn multi_margin_loss(&self, t: &Tensor, options: MultiMarginOptions) -> Tensor {
         let op = "multi_margin_loss";
+        if self.rank() < 2 && t.numel() == 1 && (self.rank() == 0 || t.rank() == 1) {
+            // One score is a list of one, and one target as well.
+            return self.reshape([-1]).multi_margin_loss(&t.reshape(()), options);
+        }
         let d = self.class_dim(op, t);
         if self.rank() > 2 || !matches!(options.p, 1 | 2) {
             misuse(op, format!("needs scores [n, classes] and p 1 or 2, not {:?} and {}", self.shape(), options.p));
@@ -214,6 +218,9 @@ impl Tensor {
         let op = "multilabel_margin_loss";
         self.expect_float(op);
         self.expect_same_device(op, t);
+        if self.rank() == 0 && t.rank() == 0 {
+            return self.reshape(1).multilabel_margin_loss(&t.reshape(1), reduction);
+        }
         if !matches!(self.rank(), 1 | 2) || self.shape() != t.shape() || !is_index(t) {
             misuse(
                 op,

@@ -25,6 +25,7 @@ pub mod join;
 pub mod linear;
 pub mod loss;
 pub mod loss_classes;
+pub mod loss_ctc;
 pub mod loss_pairs;
 pub mod map;
 pub mod mask;

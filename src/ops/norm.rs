@@ -193,6 +193,9 @@ impl Tensor {
     #[track_caller]
     pub fn batch_norm(&self, options: BatchNormOptions) -> Tensor {
         let op = "batch_norm";
+        if *self.shape() == [0] {
+            return self.copy();
+        }
         let channels = self.channels(op, 2);
         let mut like = Dims::from_elem(1, self.rank());
         like[1] = channels;
@@ -290,6 +293,9 @@ impl Tensor {
     #[track_caller]
     pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         let channels = self.channels("local_response_norm", 3);
+        if self.numel() == 0 {
+            return self.copy();
+        }
         if size == 0 {
             misuse("local_response_norm", format!("a window of 0 channels over {:?}", self.shape()));
         }

@@ -50,6 +50,8 @@ struct Weights<'a> {
     ih: &'a Tensor,
     hh: &'a Tensor,
     bias: Option<(&'a Tensor, &'a Tensor)>,
+    /// What makes a smaller state of an LSTM's result.
+    hr: Option<&'a Tensor>,
 }
 
 impl Kind {
@@ -66,7 +68,7 @@ impl Kind {
     #[track_caller]
     fn step(self, x: &Tensor, h: &Tensor, c: Option<&Tensor>, w: Weights) -> (Tensor, Option<Tensor>) {
         let r = h.linear(w.hh, w.bias.map(|(_, b)| b));
-        let n = h.size(-1);
+        let n = c.unwrap_or(h).size(-1);
         match self {
             Kind::Tanh => ((x + r).tanh(), None),
             Kind::Relu => ((x + r).relu(), None),
@@ -75,7 +77,8 @@ impl Kind {
                 let (i, f) = (part(&gates, 0, n).sigmoid(), part(&gates, 1, n).sigmoid());
                 let (g, o) = (part(&gates, 2, n).tanh(), part(&gates, 3, n).sigmoid());
                 let c = f * c.expect("an LSTM has a cell state") + i * g;
-                (o * c.tanh(), Some(c))
+                let h = o * c.tanh();
+                (if let Some(hr) = w.hr { h.linear(hr, None) } else { h }, Some(c))
             }
             Kind::Gru => {
                 let reset = (part(x, 0, n) + part(&r, 0, n)).sigmoid();
@@ -94,12 +97,13 @@ fn part(gates: &Tensor, k: usize, n: usize) -> Tensor {
 }
 
 impl Weights<'_> {
-    /// Whether the weights fit an input and a state of these sizes.
-    fn fit(&self, gates: usize, input: usize, hidden: usize) -> bool {
+    /// Whether the weights fit an input and a state of these sizes; `hidden` is the state's size without a projection.
+    fn fit(&self, gates: usize, input: usize, state: usize, hidden: usize) -> bool {
         let rows = gates * hidden;
         *self.ih.shape() == [rows, input]
-            && *self.hh.shape() == [rows, hidden]
+            && *self.hh.shape() == [rows, state]
             && self.bias.is_none_or(|(a, b)| *a.shape() == [rows] && *b.shape() == [rows])
+            && self.hr.map_or(state == hidden, |hr| *hr.shape() == [state, hidden])
     }
 
     fn shapes(&self) -> String {
@@ -116,7 +120,7 @@ impl Tensor {
     /// If the shapes do not fit or the operands are not of one float type.
     #[track_caller]
     pub fn rnn_tanh_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
-        self.cell("rnn_tanh_cell", Kind::Tanh, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+        self.cell("rnn_tanh_cell", Kind::Tanh, h, None, Weights { ih: w_ih, hh: w_hh, bias, hr: None }).0
     }
 
     /// `h' = max(x wᵢᵀ + bᵢ + h wₕᵀ + bₕ, 0)`; otherwise as [`Tensor::rnn_tanh_cell`].
@@ -125,7 +129,7 @@ impl Tensor {
     /// As [`Tensor::rnn_tanh_cell`].
     #[track_caller]
     pub fn rnn_relu_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
-        self.cell("rnn_relu_cell", Kind::Relu, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+        self.cell("rnn_relu_cell", Kind::Relu, h, None, Weights { ih: w_ih, hh: w_hh, bias, hr: None }).0
     }
 
     /// One step of a gated recurrent unit: `h' = (1 - z) n + z h` with `r, z = σ(x wᵢᵀ + bᵢ + h wₕᵀ + bₕ)` and
@@ -136,7 +140,7 @@ impl Tensor {
     /// As [`Tensor::rnn_tanh_cell`].
     #[track_caller]
     pub fn gru_cell(&self, h: &Tensor, w_ih: &Tensor, w_hh: &Tensor, bias: Option<(&Tensor, &Tensor)>) -> Tensor {
-        self.cell("gru_cell", Kind::Gru, h, None, Weights { ih: w_ih, hh: w_hh, bias }).0
+        self.cell("gru_cell", Kind::Gru, h, None, Weights { ih: w_ih, hh: w_hh, bias, hr: None }).0
     }
 
     /// One step of a long short-term memory: `c' = f c + i g` and `h' = o tanh c'` with `i, f, o` the `σ`, and `g` the
@@ -155,7 +159,7 @@ impl Tensor {
         w_hh: &Tensor,
         bias: Option<(&Tensor, &Tensor)>,
     ) -> (Tensor, Tensor) {
-        let (h, c) = self.cell("lstm_cell", Kind::Lstm, h, Some(c), Weights { ih: w_ih, hh: w_hh, bias });
+        let (h, c) = self.cell("lstm_cell", Kind::Lstm, h, Some(c), Weights { ih: w_ih, hh: w_hh, bias, hr: None });
         (h, c.expect("an LSTM has a cell state"))
     }
 
@@ -167,7 +171,7 @@ impl Tensor {
             && h.rank() == rank
             && h.shape()[..rank - 1] == self.shape()[..rank - 1]
             && c.is_none_or(|c| c.shape() == h.shape())
-            && w.fit(kind.gates(), self.size(-1), h.size(-1));
+            && w.fit(kind.gates(), self.size(-1), h.size(-1), h.size(-1));
         if !fits {
             misuse(
                 op,
@@ -214,7 +218,9 @@ impl Tensor {
     /// `[layers · directions, batch, hidden]` as the first ones are given.
     ///
     /// Weights are those of PyTorch's module in its order: for each layer, for each direction (forwards first), the input's
-    /// `[4 hidden, size]`, the state's `[4 hidden, hidden]` and, if there are any, the two biases `[4 hidden]`.
+    /// `[4 hidden, size]`, the state's `[4 hidden, hidden]` and, if there are any, the two biases `[4 hidden]`. A state
+    /// smaller than the cell state is projected: then the state's weight is `[4 hidden, state]`, and a last weight
+    /// `[state, hidden]` follows.
     ///
     /// ```
     /// use wgrad::{Device, RnnOptions, Tensor};
@@ -257,7 +263,8 @@ impl Tensor {
     ) -> (Tensor, Tensor, Option<Tensor>) {
         self.expect_float(op);
         let batched = self.rank() == 3;
-        if !matches!(self.rank(), 2 | 3) || h.rank() != self.rank() || c.is_some_and(|c| c.shape() != h.shape()) {
+        let like = |c: &Tensor| c.rank() == h.rank() && c.shape()[..c.rank() - 1] == h.shape()[..h.rank() - 1];
+        if !matches!(self.rank(), 2 | 3) || h.rank() != self.rank() || !c.is_none_or(like) {
             misuse(op, format!("an input {:?} and a state {:?} do not fit", self.shape(), h.shape()));
         }
         // Without a batch there is one of size 1.
@@ -267,7 +274,9 @@ impl Tensor {
         let mut x = if turned { self.transpose(0, 1) } else { batch(self) };
         let (h, c) = (batch(h), c.map(batch));
         let directions = if options.bidirectional { 2 } else { 1 };
-        let each = if options.bias { 4 } else { 2 };
+        let hidden = c.as_ref().unwrap_or(&h).size(-1);
+        let projects = hidden != h.size(-1);
+        let each = if options.bias { 4 } else { 2 } + projects as usize;
         let runs = options.num_layers * directions;
         if runs == 0 || weights.len() != runs * each || h.size(0) != runs || h.size(1) != x.size(1) || x.size(0) == 0 {
             misuse(
@@ -290,8 +299,13 @@ impl Tensor {
             for direction in 0..directions {
                 let run = layer * directions + direction;
                 let w = &weights[run * each..(run + 1) * each];
-                let w = Weights { ih: &w[0], hh: &w[1], bias: options.bias.then(|| (&w[2], &w[3])) };
-                if !w.fit(kind.gates(), x.size(-1), h.size(-1)) {
+                let w = Weights {
+                    ih: &w[0],
+                    hh: &w[1],
+                    bias: options.bias.then(|| (&w[2], &w[3])),
+                    hr: projects.then(|| &w[each - 1]),
+                };
+                if !w.fit(kind.gates(), x.size(-1), h.size(-1), hidden) {
                     misuse(
                         op,
                         format!(

@@ -87,6 +87,12 @@ fn losses_of_pairs_and_classes_are_their_formulas() {
         let every_other = Tensor::new([0.0, 1.0, 0.0, 1.0], &dev);
         let weight = Tensor::new(weights, &dev);
         close(&a.multilabel_soft_margin_loss(&every_other, Some(&weight), Reduction::None), &soft);
+        // One score and one list are batches of their own.
+        let one = Tensor::new(0.5, &dev);
+        assert_eq!(one.multi_margin_loss(&Tensor::new(0, &dev), Default::default()).item().unwrap(), 0.0);
+        assert_eq!(one.multilabel_margin_loss(&Tensor::new(0, &dev), Reduction::Mean).item().unwrap(), 0.0);
+        let labels = Tensor::new([3, 1, -1, 2], &dev);
+        close(&a.select(0, 0).multilabel_margin_loss(&labels, Reduction::None), &multilabel_margin[..1]);
         // The sum over a batch of three, divided by three.
         let total: f64 = triplet.iter().sum::<f64>() / 3.0;
         let options = TripletOptions { swap: true, reduction: Reduction::BatchMean, ..Default::default() };
@@ -118,6 +124,64 @@ fn likelihoods_are_their_formulas() {
         let slope = v.grad().unwrap().to_vec::<f32>().unwrap()[1] as f64;
         let wanted = 0.5 * (1.0 / eps - 4.0 / (eps * eps));
         assert!((slope / wanted - 1.0).abs() < 1e-5, "{slope} instead of {wanted}");
+    }
+}
+
+/// The labels that a way of reading stands for.
+fn collapsed(way: &[usize], blank: usize) -> Vec<usize> {
+    let mut labels = Vec::new();
+    for (t, &class) in way.iter().enumerate() {
+        if class != blank && (t == 0 || way[t - 1] != class) {
+            labels.push(class);
+        }
+    }
+    labels
+}
+
+#[test]
+fn ctc_sums_every_way_of_reading() {
+    let (steps, classes, blank) = (4usize, 3usize, 1usize);
+    let targets: [&[usize]; 5] = [&[0, 2], &[2, 2], &[], &[0, 0, 0], &[0]];
+    let inputs = [4usize, 3, 4, 4, 2];
+    let n = targets.len();
+    let x: Vec<f64> = numbers(steps * n * classes, 60).iter().map(|x| 0.5 * x - 1.5).collect();
+    let want: Vec<f64> = (0..n)
+        .map(|i| {
+            let ways = (0..classes.pow(inputs[i] as u32))
+                .map(|k| (0..inputs[i]).map(|t| k / classes.pow(t as u32) % classes).collect::<Vec<_>>());
+            let likely = |way: Vec<usize>| (0..way.len()).map(|t| x[(t * n + i) * classes + way[t]]).sum::<f64>().exp();
+            -ways.filter(|way| collapsed(way, blank) == targets[i]).map(likely).sum::<f64>().ln()
+        })
+        .collect();
+    assert!(want[3].is_infinite(), "three equal labels need five steps");
+    let lengths: Vec<usize> = targets.iter().map(|t| t.len()).collect();
+    let padded: Vec<i32> = targets.iter().flat_map(|t| (0..3).map(|j| t.get(j).map_or(7, |&c| c as i32))).collect();
+    let joined: Vec<i32> = targets.iter().flat_map(|t| t.iter().map(|&c| c as i32)).collect();
+    for dev in devices() {
+        let x = Tensor::from_slice(&x, [steps, n, classes], &dev).requires_grad_(true).unwrap();
+        let options = CtcOptions { blank, reduction: Reduction::None, zero_infinity: false };
+        for t in [Tensor::from_slice(&padded, [n, 3], &dev), Tensor::new(joined.clone(), &dev)] {
+            let y = x.ctc_loss(&t, &inputs, &lengths, options);
+            assert_eq!(y.to_vec::<f32>().unwrap()[3], f32::INFINITY);
+            let finite = x.ctc_loss(&t, &inputs, &lengths, CtcOptions { zero_infinity: true, ..options });
+            let wanted: Vec<f64> = want.iter().map(|&x| if x.is_finite() { x } else { 0.0 }).collect();
+            close(&finite, &wanted);
+            let mean = CtcOptions { zero_infinity: true, reduction: Reduction::Mean, ..options };
+            let share = |i: usize| wanted[i] / lengths[i].max(1) as f64;
+            close(&x.ctc_loss(&t, &inputs, &lengths, mean), &[(0..n).map(share).sum::<f64>() / n as f64]);
+            let one = x.select(1, 0).ctc_loss(&Tensor::new([0, 2], &dev), &inputs[..1], &[2], options);
+            assert_eq!(one.shape(), [0; 0]);
+            close(&one, &want[..1]);
+            // What is impossible, and what lies beyond an input, has no gradient.
+            let g = grad(&[&finite.sum()], &[&x], Default::default()).unwrap()[0].clone().unwrap();
+            assert_eq!(g.select(1, 3).abs().sum().item().unwrap(), 0.0);
+            assert_eq!(g.select(1, 4).narrow(0, 2, 2).abs().sum().item().unwrap(), 0.0);
+            // Each step of a possible one has the probability 1.
+            close(&g.select(1, 0).sum_dim(1, false), &[-1.0; 4]);
+        }
+        let nothing = x.ctc_loss(&Tensor::new([0], &dev), &[0; 5], &[0, 0, 0, 0, 1], options);
+        let inf = f32::INFINITY;
+        assert_eq!(nothing.to_vec::<f32>().unwrap(), [0.0, 0.0, 0.0, 0.0, inf]);
     }
 }
 
@@ -267,6 +331,33 @@ fn a_sequence_without_a_batch_is_a_batch_of_one() {
         let second = RnnOptions { bias: false, ..Default::default() };
         let (z, _) = Tensor::zeros([4, 2], &dev).lstm((&h.narrow(0, 1, 1), &c.narrow(0, 1, 1)), &weights[2..], second);
         assert_eq!(y.to_vec::<f32>().unwrap(), z.to_vec::<f32>().unwrap());
+    }
+}
+
+#[test]
+fn a_projected_state_is_the_result_times_a_matrix() {
+    for dev in devices() {
+        let tensor =
+            |shape: &[usize], stream| Tensor::from_slice(&numbers(shape.iter().product(), stream), shape, &dev);
+        let (x, h, c) = (tensor(&[1, 2, 3], 50), tensor(&[1, 2, 2], 51), tensor(&[1, 2, 4], 52));
+        let weights = [tensor(&[16, 3], 53), tensor(&[16, 2], 54), tensor(&[2, 4], 55)];
+        let options = RnnOptions { bias: false, ..Default::default() };
+        let (y, (_, c1)) = x.lstm((&h, &c), &weights, options);
+        // A state's part of the gates is what a wider state gives that is 0 beyond it.
+        let wide = |x: &Tensor, dim: isize| {
+            let mut rest = x.shape().to_vec();
+            rest[x.rank() - 1] = 2;
+            Tensor::cat(&[x.clone(), Tensor::zeros(rest, &dev)], dim)
+        };
+        let (h2, c2) = x.select(0, 0).lstm_cell(
+            (&wide(&h.select(0, 0), 1), &c.select(0, 0)),
+            &weights[0],
+            &wide(&weights[1], 1),
+            None,
+        );
+        let read = |x: &Tensor| x.to_vec::<f32>().unwrap().iter().map(|&x| x as f64).collect::<Vec<_>>();
+        close(&y, &read(&h2.linear(&weights[2], None)));
+        close(&c1, &read(&c2));
     }
 }
 

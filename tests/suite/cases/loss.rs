@@ -2,7 +2,8 @@
 
 use super::{ANY, Case, index};
 use wgrad::{
-    CrossEntropyOptions, GaussianNllOptions, MultiMarginOptions, PoissonNllOptions, Reduction, Tensor, TripletOptions,
+    CrossEntropyOptions, CtcOptions, GaussianNllOptions, MultiMarginOptions, PoissonNllOptions, Reduction, Tensor,
+    TripletOptions,
 };
 
 /// Probabilities, and positive numbers.
@@ -83,6 +84,10 @@ fn classes() -> Vec<Case> {
         Case::new("multilabel_margin_loss", &[(&[2, 4], ANY)], |x| {
             let t = index(&x[0], &[3, 0, -1, 1, -1, 2, 0, 1], &[2, 4]);
             x[0].multilabel_margin_loss(&t, Reduction::Sum).sin()
+        }),
+        Case::new("ctc_loss", &[(&[4, 2, 3], ANY)], |x| {
+            let t = index(&x[0], &[1, 2, 2, 0], &[2, 2]);
+            x[0].ctc_loss(&t, &[4, 3], &[2, 1], CtcOptions::default()).sin()
         }),
         Case::new("multilabel_soft_margin_loss", &[(&[3, 4], ANY), (&[3, 4], PART)], |x| {
             x[0].multilabel_soft_margin_loss(&x[1], None, Reduction::None).sin()

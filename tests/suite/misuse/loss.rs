@@ -60,6 +60,14 @@ fn losses_refuse_what_does_not_fit() {
             "multilabel_margin_loss: needs [n, classes] and integers of that shape, not [2, 3] and i32 ones of [2]",
             |_| drop(zeros(&[2, 3]).multilabel_margin_loss(&ints(&[2]), mean)),
         );
+        check(
+            dev,
+            "ctc_loss: log-probabilities [4, 2, 3], targets [2, 2], lengths [4, 5] and [2, 1], and blank 0 do not fit",
+            |_| drop(zeros(&[4, 2, 3]).ctc_loss(&ints(&[2, 2]), &[4, 5], &[2, 1], Default::default())),
+        );
+        check(dev, "ctc_loss: needs log-probabilities [time, n, classes] and integer targets, not [3] and i32", |_| {
+            drop(zeros(&[3]).ctc_loss(&ints(&[2]), &[1], &[1], Default::default()))
+        });
         check(dev, "margin_ranking_loss: shapes do not broadcast: [2] and [3]", |_| {
             drop(zeros(&[2]).margin_ranking_loss(&zeros(&[2]), &zeros(&[3]), 0.0, mean))
         });

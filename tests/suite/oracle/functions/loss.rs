@@ -4,11 +4,14 @@ use super::super::call::{Stop, Value, unsupported};
 use super::nn::optional;
 use super::{Answer, Args, one};
 use wgrad::{
-    CrossEntropyOptions, GaussianNllOptions, MultiMarginOptions, NllOptions, PoissonNllOptions, Reduction,
+    CrossEntropyOptions, CtcOptions, GaussianNllOptions, MultiMarginOptions, NllOptions, PoissonNllOptions, Reduction,
     TripletOptions,
 };
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
+    if function == "ctc_loss" {
+        return ctc_loss(a);
+    }
     let elements = matches!(
         function,
         "l1_loss"
@@ -35,17 +38,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         return Ok(None);
     }
     let (x, t) = (a.tensor()?, a.tensor()?);
-    let reduction = match a.named.remove("reduction") {
-        None => Reduction::Mean,
-        Some(Value::Text(how)) => match how.as_str() {
-            "mean" => Reduction::Mean,
-            "sum" => Reduction::Sum,
-            "batchmean" => Reduction::BatchMean,
-            "none" => Reduction::None,
-            other => return unsupported(format!("the reduction {other}")),
-        },
-        Some(_) => return unsupported("a reduction that is no text"),
-    };
+    let reduction = reduction(a)?;
     one(match function {
         "l1_loss" => x.l1_loss(&t, reduction),
         "mse_loss" => x.mse_loss(&t, reduction),
@@ -117,4 +110,32 @@ fn truth(a: &mut Args, name: &str, default: bool) -> bool {
         Some(Value::Bool(x)) => x,
         _ => default,
     }
+}
+
+fn reduction(a: &mut Args) -> Result<Reduction, Stop> {
+    Ok(match a.named.remove("reduction") {
+        None => Reduction::Mean,
+        Some(Value::Text(how)) => match how.as_str() {
+            "mean" => Reduction::Mean,
+            "sum" => Reduction::Sum,
+            "batchmean" => Reduction::BatchMean,
+            "none" => Reduction::None,
+            other => return unsupported(format!("the reduction {other}")),
+        },
+        Some(_) => return unsupported("a reduction that is no text"),
+    })
+}
+
+fn ctc_loss(a: &mut Args) -> Answer {
+    let (x, targets) = (a.tensor()?, a.tensor()?);
+    let mut lengths = Vec::new();
+    for name in ["input_lengths", "target_lengths"] {
+        lengths.push(match a.next(name) {
+            Value::Tensor(x) => x.flatten(0, -1).to_vec::<i32>()?.iter().map(|&x| x as usize).collect::<Vec<_>>(),
+            value => value.ints().unwrap_or_default().iter().map(|&x| x as usize).collect(),
+        });
+    }
+    let blank = a.number("blank", 0.0)? as usize;
+    let options = CtcOptions { blank, reduction: reduction(a)?, zero_infinity: truth(a, "zero_infinity", false) };
+    one(x.ctc_loss(&targets, &lengths[0], &lengths[1], options))
 }

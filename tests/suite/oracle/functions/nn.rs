@@ -6,9 +6,18 @@ use wgrad::{AttentionOptions, BatchNormOptions, RnnOptions, Tensor};
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
     one(match function {
-        "softmax" => a.tensor()?.softmax(a.int("dim")?),
-        "softmin" => a.tensor()?.softmin(a.int("dim")?),
-        "log_softmax" => a.tensor()?.log_softmax(a.int("dim")?),
+        "softmax" | "softmin" | "log_softmax" => {
+            let (x, dim) = (a.tensor()?, a.int("dim")?);
+            let x = match a.named.remove("dtype") {
+                Some(Value::Text(name)) => x.cast(super::super::store::dtype(&name)?),
+                _ => x,
+            };
+            match function {
+                "softmax" => x.softmax(dim),
+                "softmin" => x.softmin(dim),
+                _ => x.log_softmax(dim),
+            }
+        }
         "layer_norm" => {
             let (x, shape) = (a.tensor()?, shape(a, "normalized_shape")?);
             let (w, b) = (optional(a, "weight")?, optional(a, "bias")?);
