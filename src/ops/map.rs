@@ -76,16 +76,19 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         misuse(row.name, format!("the condition must be a bool tensor, not {}", type_of(&args[0])));
     }
     let promoted = result_type(args[choice as usize..].iter());
+    if row.kind == RowKind::Bits && promoted.is_float() {
+        misuse(row.name, format!("is for integers and bools, not {promoted}"));
+    }
     let compute = match row.kind {
         // Bools are added, multiplied and ordered as integers; a sum or product is a bool again.
-        RowKind::Arithmetic | RowKind::Compare if promoted == DType::Bool => DType::I32,
-        RowKind::Arithmetic | RowKind::Compare | RowKind::Choice => promoted.compute(),
+        RowKind::Arithmetic | RowKind::Compare | RowKind::Bits if promoted == DType::Bool => DType::I32,
+        RowKind::Arithmetic | RowKind::Compare | RowKind::Bits | RowKind::Choice => promoted.compute(),
         RowKind::Float | RowKind::Test if !promoted.is_float() => DType::F32,
         RowKind::Float | RowKind::Test => promoted.compute(),
         RowKind::Logic => DType::Bool,
     };
     let dtype = match row.kind {
-        RowKind::Arithmetic | RowKind::Choice => promoted,
+        RowKind::Arithmetic | RowKind::Bits | RowKind::Choice => promoted,
         RowKind::Float if promoted.is_float() => promoted,
         RowKind::Float => compute,
         RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,

@@ -4,7 +4,7 @@ use crate::cases::{Case, all, apply};
 use crate::common::devices;
 use crate::derivatives::direction;
 use wgrad::autograd::{GradOptions, grad};
-use wgrad::testing::ROWS;
+use wgrad::testing::{ROWS, Row, RowKind};
 use wgrad::{DType, Device, Tensor};
 
 /// The value of a case, its gradients, and the gradients of those.
@@ -54,15 +54,23 @@ fn every_operation_and_gradient_equals_the_cpu() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
+/// Operands as a row takes them: conditions, bools, integers.
+fn as_taken(row: &Row, x: &[f64]) -> Vec<f64> {
+    let own = |(k, &x): (usize, &f64)| match row.kind {
+        RowKind::Choice if k == 0 => (x > 0.5) as u8 as f64,
+        RowKind::Logic => (x > 0.5) as u8 as f64,
+        RowKind::Bits => x as i32 as f64,
+        _ => x,
+    };
+    x.iter().enumerate().map(own).collect()
+}
+
 #[test]
 fn rows_keep_their_special_values_on_every_device() {
     let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.0, -1.0, 2.5, 1e30, -1e-30];
     let mut failures = Vec::new();
     for dev in devices() {
         for row in ROWS {
-            if matches!(row.name, "sin" | "cos") {
-                continue; // WGSL defines them between -π and π only.
-            }
             let points: Vec<f64> = special.iter().chain(row.test.at).copied().collect();
             let n = points.len();
             // Every pair of points; a third operand repeats the second.
@@ -73,16 +81,12 @@ fn rows_keep_their_special_values_on_every_device() {
             let y = apply(row, &operands[..row.arity()]).cast(DType::F32).to_vec::<f32>().unwrap();
             for i in 0..n * n {
                 let float = |x: f64| x as f32 as f64;
-                let (a, b) = (float(a[i]), float(b[i]));
-                let x = match row.kind {
-                    wgrad::testing::RowKind::Choice => [(a > 0.5) as u8 as f64, b, b],
-                    wgrad::testing::RowKind::Logic => [(a > 0.5) as u8 as f64, (b > 0.5) as u8 as f64, 0.0],
-                    _ => [a, b, b],
-                };
-                let want = row.at(&x[..row.arity()]) as f32;
+                let x = as_taken(row, &[float(a[i]), float(b[i]), float(b[i])][..row.arity()]);
+                let want = row.at(&x) as f32;
                 // Subnormal results may be flushed to zero.
-                if let Some(difference) = differs(&y[i..=i], &[want], row.test.tolerance as f32, 1.2e-38) {
-                    failures.push(format!("{}({:?}) on {}: {difference}", row.name, &x[..row.arity()], dev.name()));
+                let absolute = (row.test.tolerance * row.test.least) as f32 + 1.2e-38;
+                if let Some(difference) = differs(&y[i..=i], &[want], row.test.tolerance as f32, absolute) {
+                    failures.push(format!("{}({x:?}) on {}: {difference}", row.name, dev.name()));
                 }
             }
         }
@@ -104,19 +108,12 @@ fn rows_are_as_close_as_their_tolerance_says() {
             let x: Vec<Tensor> = operands.iter().map(|x| Tensor::from_slice(x, [n], &dev)).collect();
             let y = apply(row, &x).cast(DType::F32).to_vec::<f32>().unwrap();
             for i in 0..n {
-                let mut at: Vec<f64> = operands.iter().map(|x| x[i]).collect();
-                if matches!(row.kind, wgrad::testing::RowKind::Choice) {
-                    at[0] = (at[0] > 0.5) as u8 as f64;
-                }
-                if matches!(row.kind, wgrad::testing::RowKind::Logic) {
-                    at.iter_mut().for_each(|x| *x = (*x > 0.5) as u8 as f64);
-                }
+                let at = as_taken(row, &operands.iter().map(|x| x[i]).collect::<Vec<_>>());
                 let want = row.at(&at) as f32;
-                // Half a unit in the last place for rounding the result, and 5e-7 near zeros of sine and cosine.
+                // Half a unit in the last place for rounding the result.
                 let relative = row.test.tolerance as f32 + 6e-8;
-                if let Some(difference) =
-                    differs(&y[i..=i], &[want], relative, 5e-7 * (row.test.tolerance > 1e-6) as u8 as f32)
-                {
+                let absolute = (row.test.tolerance * row.test.least) as f32;
+                if let Some(difference) = differs(&y[i..=i], &[want], relative, absolute) {
                     panic!("{}({at:?}) on {}: {difference}", row.name, dev.name());
                 }
             }

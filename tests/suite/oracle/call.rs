@@ -112,14 +112,50 @@ impl<'a> Reader<'a> {
         rest.is_some()
     }
 
-    fn word(&mut self, part: impl Fn(char) -> bool) -> &'a str {
+    fn word(&mut self, mut part: impl FnMut(char) -> bool) -> &'a str {
         let rest = self.rest.trim_start();
         let (word, rest) = rest.split_at(rest.find(|c| !part(c)).unwrap_or(rest.len()));
         self.rest = rest;
         word
     }
 
+    /// An expression: operators bind as in Python, a sum the least.
     fn value(&mut self) -> Result<Value, Stop> {
+        let mut a = self.product()?;
+        while let Some(op) = ["+", "-"].into_iter().find(|op| self.eat(op)) {
+            let b = self.product()?;
+            a = operator(if op == "+" { "add" } else { "sub" }, vec![a, b])?;
+        }
+        Ok(a)
+    }
+
+    fn product(&mut self) -> Result<Value, Stop> {
+        let mut a = self.signed()?;
+        let operators = [("*", "mul"), ("//", "floor_divide"), ("/", "div"), ("%", "remainder"), ("@", "matmul")];
+        while let Some((_, name)) = operators.into_iter().find(|(op, _)| self.eat(op)) {
+            let b = self.signed()?;
+            a = operator(name, vec![a, b])?;
+        }
+        Ok(a)
+    }
+
+    fn signed(&mut self) -> Result<Value, Stop> {
+        if self.eat("-") {
+            let x = self.signed()?;
+            return operator("neg", vec![x]);
+        }
+        let a = self.part()?;
+        match self.eat("**") {
+            true => {
+                let b = self.signed()?;
+                operator("pow", vec![a, b])
+            }
+            false => Ok(a),
+        }
+    }
+
+    /// A name, a number, a list or a call, with the indices and methods behind it.
+    fn part(&mut self) -> Result<Value, Stop> {
         let mut value = match self.rest.trim_start().chars().next() {
             Some('[') if self.eat("[") => Value::List(self.items("]", |reader| reader.value())?),
             Some('(') if self.eat("(") => Value::List(self.items(")", |reader| reader.value())?),
@@ -128,20 +164,35 @@ impl<'a> Reader<'a> {
                 self.eat("'");
                 Value::Text(text)
             }
-            Some('-' | '0'..='9') => {
-                let word = self.word(|c| "+-.".contains(c) || c.is_alphanumeric());
+            Some('0'..='9') => {
+                let mut last = ' ';
+                let is_part = |c: char| {
+                    let signed = matches!(last, 'e' | 'E') && matches!(c, '+' | '-');
+                    last = c;
+                    signed || c == '.' || c.is_alphanumeric()
+                };
+                let word = self.word(is_part);
                 let int = word.parse().map(Value::Int);
                 int.or_else(|_| word.parse().map(Value::Float))
                     .or_else(|_| unsupported(format!("the number {word}")))?
             }
             _ => self.name()?,
         };
-        while self.eat("[") {
-            let places = self.items("]", |reader| reader.place())?;
-            let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
-            value = Value::Tensor(index(x, &places));
+        loop {
+            if self.eat("[") {
+                let places = self.items("]", |reader| reader.place())?;
+                let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
+                value = Value::Tensor(index(x, &places));
+            } else if self.eat(".") {
+                let method = self.word(|c| c == '_' || c.is_alphanumeric());
+                if !self.eat("(") {
+                    return unsupported(format!("the property {method}"));
+                }
+                value = self.call(method, Some(value))?;
+            } else {
+                return Ok(value);
+            }
         }
-        Ok(value)
     }
 
     fn items<T>(&mut self, end: &str, item: impl Fn(&mut Self) -> Result<T, Stop>) -> Result<Vec<T>, Stop> {
@@ -158,39 +209,37 @@ impl<'a> Reader<'a> {
     /// A variable, a constant, or a call: `torch.f(…)`, `F.f(…)` or `x.f(…)`.
     fn name(&mut self) -> Result<Value, Stop> {
         let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
-        if !self.eat("(") {
-            let constant = match name {
-                "None" => Some(Value::None),
-                "True" => Some(Value::Bool(true)),
-                "False" => Some(Value::Bool(false)),
-                _ => self.names.get(name).cloned(),
-            };
-            return constant.map_or_else(|| unsupported(format!("the name {name:?}")), Ok);
-        }
         let (owner, function) = name.rsplit_once('.').unwrap_or(("", name));
-        let mut args = Args::default();
-        match self.names.get(owner) {
-            Some(x) => args.positional.push_back(x.clone()),
-            None if owner == "torch" || owner == "F" => {}
-            None => return unsupported(name),
+        let library = owner == "torch" || owner == "F";
+        if self.eat("(") {
+            return match self.names.get(owner) {
+                Some(x) => self.call(function, Some(x.clone())),
+                None if library => self.call(function, None),
+                None => unsupported(name),
+            };
         }
+        let constant = match name {
+            "None" => Some(Value::None),
+            "True" => Some(Value::Bool(true)),
+            "False" => Some(Value::Bool(false)),
+            // A dtype, as `torch.float16`.
+            _ if library => Some(Value::Text(function.to_string())),
+            _ => self.names.get(name).cloned(),
+        };
+        constant.map_or_else(|| unsupported(format!("the name {name:?}")), Ok)
+    }
+
+    /// The arguments behind an opening bracket, and what the function makes of them.
+    fn call(&mut self, function: &str, first: Option<Value>) -> Result<Value, Stop> {
+        let mut args = Args::default();
+        args.positional.extend(first);
         for (key, value) in self.items(")", |reader| reader.argument())? {
             match key {
                 Some(key) => drop(args.named.insert(key.to_string(), value)),
                 None => args.positional.push_back(value),
             }
         }
-        let mut values = apply(function, &mut args)?;
-        if let Some(left) = args.named.keys().next() {
-            return unsupported(format!("argument {left} of {name}"));
-        }
-        if !args.positional.is_empty() {
-            return unsupported(format!("the last arguments of {name}"));
-        }
-        Ok(match values.len() {
-            1 => Value::Tensor(values.remove(0)),
-            _ => Value::List(values.into_iter().map(Value::Tensor).collect()),
-        })
+        applied(function, args)
     }
 
     fn argument(&mut self) -> Result<(Option<&'a str>, Value), Stop> {
@@ -227,6 +276,30 @@ impl<'a> Reader<'a> {
             [a, b, step] => Ok(Place::Range(end(a)?, end(b)?, end(step)?)),
             _ => unsupported("indexing by a tensor"),
         }
+    }
+}
+
+/// The results of a function that takes every argument.
+fn applied(function: &str, mut args: Args) -> Result<Value, Stop> {
+    let mut values = apply(function, &mut args)?;
+    if let Some(left) = args.named.keys().next() {
+        return unsupported(format!("argument {left} of {function}"));
+    }
+    if !args.positional.is_empty() {
+        return unsupported(format!("the last arguments of {function}"));
+    }
+    Ok(match values.len() {
+        1 => Value::Tensor(values.remove(0)),
+        _ => Value::List(values.into_iter().map(Value::Tensor).collect()),
+    })
+}
+
+/// An operator is a function of its operands; of numbers, only signs are needed.
+fn operator(name: &str, operands: Vec<Value>) -> Result<Value, Stop> {
+    match (name, operands.as_slice()) {
+        ("neg", [Value::Int(i)]) => Ok(Value::Int(-i)),
+        ("neg", [Value::Float(x)]) => Ok(Value::Float(-x)),
+        _ => applied(name, Args { positional: operands.into(), ..Args::default() }),
     }
 }
 
