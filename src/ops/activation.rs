@@ -43,7 +43,7 @@ impl Tensor {
     #[track_caller]
     pub fn softshrink(&self, lambda: f64) -> Tensor {
         if lambda < 0.0 {
-            misuse("softshrink", format!("lambda is {lambda}, below 0"));
+            misuse("softshrink", format!("lambda is {lambda}, below 0, for shape {:?}", self.shape()));
         }
         map(&rows::softshrink, &[self.into(), lambda.into()])
     }
@@ -126,7 +126,10 @@ impl Tensor {
     #[track_caller]
     pub fn rrelu(&self, lower: f64, upper: f64, training: bool) -> Tensor {
         if lower > upper {
-            misuse("rrelu", format!("the lower slope {lower} is above the upper {upper}"));
+            misuse(
+                "rrelu",
+                format!("the lower slope {lower} is above the upper {upper}, for shape {:?}", self.shape()),
+            );
         }
         if !training {
             return self.leaky_relu((lower + upper) / 2.0);

@@ -77,7 +77,8 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
     }
     let promoted = result_type(args[choice as usize..].iter());
     if row.kind == RowKind::Bits && promoted.is_float() {
-        misuse(row.name, format!("is for integers and bools, not {promoted}"));
+        let shapes: Vec<String> = args.iter().map(shape_of).collect();
+        misuse(row.name, format!("wants integers or bools, not {promoted}: {}", shapes.join(" and ")));
     }
     let compute = match row.kind {
         // Bools are added, multiplied and ordered as integers; a sum or product is a bool again.
@@ -207,6 +208,13 @@ pub(crate) fn cast_operand(x: Operand, dtype: DType) -> Operand {
     let shape = x.layout.shape.clone();
     let value = record_value(Op::Cast, Operands::from_iter([x]), shape, dtype, &device);
     Operand { layout: Layout::contiguous(&value.shape), value }
+}
+
+fn shape_of(arg: &Arg) -> String {
+    match arg {
+        Arg::Tensor(x) => format!("{:?}", x.shape()),
+        Arg::Number(x, _) => x.to_string(),
+    }
 }
 
 fn type_of(arg: &Arg) -> &'static str {

@@ -51,8 +51,8 @@ rows! {
     }
     /// `x` where it is positive, else `α (e^(x/α) - 1)`, for a number `α`. Derivative: 1 or `y / α + 1`.
     celu(a, b) => "Celu" Float {
-        cpu: |a, b| if a > 0.0 { a } else { (a / b).exp_m1() * b },
-        wgsl: "select(expm1_(a / b) * b, a, gt_(a, 0.0))",
+        cpu: |a, b| if a > 0.0 || a / b == 0.0 { a } else { (a / b).exp_m1() * b },
+        wgsl: "select(expm1_(a / b) * b, a, gt_(a, 0.0) || lt_(abs(a / b), 1e-9))",
         grad: [|g, a, b, y| Tensor::where_(&a.le(0.0), g * (y / b + 1.0), g)],
         test: [(-4.0, 4.0), (0.5, 2.0)], at [0.0, -80.0, f64::NAN], within 2e-6,
     }
@@ -141,7 +141,7 @@ rows! {
     }
     /// `min(max(x, 0), 6)`. Derivative: 1 strictly between 0 and 6, else 0.
     relu6(x) => "Hardtanh" Arithmetic {
-        cpu: |x| if x < 0.0 { 0.0 } else if x > 6.0 { 6.0 } else { x },
+        cpu: |x| x.clamp(0.0, 6.0),
         wgsl: "min_(max_(x, 0.0), 6.0)",
         wgsl_int: "min(max(x, 0), 6)",
         grad: [|g, x| Tensor::where_(&x.gt(0.0).logical_and(x.lt(6.0)), g, 0.0)],
@@ -149,13 +149,13 @@ rows! {
     }
     /// `min(max(x + 3, 0), 6) / 6`. Derivative: 1/6 strictly between -3 and 3, else 0.
     hardsigmoid(x) => "Hardsigmoid" Float {
-        cpu: |x| (if x < -3.0 { 0.0 } else if x > 3.0 { 6.0 } else { x + 3.0 }) / 6.0,
+        cpu: |x| (x + 3.0).clamp(0.0, 6.0) / 6.0,
         wgsl: "min_(max_(x + 3.0, 0.0), 6.0) / 6.0",
         grad: [|g, x| Tensor::where_(&x.gt(-3.0).logical_and(x.lt(3.0)), g * (1.0 / 6.0), 0.0)],
         test: [(-4.0, 4.0)], at [3.0, -3.0, f64::NAN], within 1e-6, of 0.5,
     }
     softshrink(a, b) => "Softshrink" Float {
-        cpu: |a, b| if a > b { a - b } else if a < -b { a + b } else { a * 0.0 },
+        cpu: |a, b| if a > b { a - b } else if a < -b { a + b } else if a.is_nan() { a } else { 0.0 },
         wgsl: "select(select(select(0.0, a + b, lt_(a, -b)), a - b, gt_(a, b)), a, is_nan(a))",
         grad: [|g, a, b| unless(a.abs().le(b), g)],
         test: [(-4.0, 4.0), (0.5, 0.5)], at [0.5], within 1e-7,

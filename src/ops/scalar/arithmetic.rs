@@ -152,8 +152,8 @@ rows! {
         test: [(-4.0, 4.0), (0.3, 4.0)], at [3.0], within 3e-7,
     }
     div_trunc_int(a, b) => "Div" Bits {
-        cpu: |a, b| if b == 0.0 { 0.0 } else { (a / b).trunc() },
-        int: |a, b| if b == 0 { 0 } else { a / b },
+        cpu: |a, b| double::wrapped(double::div_trunc(a as i64, b as i64)),
+        int: double::div_trunc,
         wgsl: "div_trunc_T_(a, b)",
         grad: [],
         test: [(-9.0, 9.0), (-4.0, 4.0)], at [3.0, -1.0], within 0.0,

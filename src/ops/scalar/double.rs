@@ -210,6 +210,10 @@ pub fn wrapped(x: i64) -> f64 {
     x as i32 as f64
 }
 
+pub fn div_trunc(a: i64, b: i64) -> i64 {
+    if b == 0 { 0 } else { a / b }
+}
+
 pub fn and(a: i64, b: i64) -> i64 {
     a & b
 }

@@ -66,7 +66,7 @@ impl Tensor {
     #[track_caller]
     pub fn polygamma(&self, n: usize) -> Tensor {
         if n > 30 {
-            crate::error::misuse("polygamma", format!("order {n} is above 30"));
+            crate::error::misuse("polygamma", format!("order {n} is above 30, for shape {:?}", self.shape()));
         }
         map(&rows::polygamma, &[self.into(), n.into()])
     }

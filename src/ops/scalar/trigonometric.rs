@@ -69,21 +69,21 @@ rows! {
     }
     /// The inverse hyperbolic sine. Derivative: `1 / √(x² + 1)`.
     asinh(x) => "Asinh" Float {
-        cpu: |x| double::asinh(x),
+        cpu: double::asinh,
         wgsl: "asinh_(x)",
         grad: [|g, x| g * (x * x + 1.0).rsqrt()],
         test: [(-4.0, 4.0)], at [0.0, 1e-5, 1e4, 3e38, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 1e-6,
     }
     /// The inverse hyperbolic cosine, NaN below 1. Derivative: `1 / √(x² - 1)`.
     acosh(x) => "Acosh" Float {
-        cpu: |x| double::acosh(x),
+        cpu: double::acosh,
         wgsl: "acosh_(x)",
         grad: [|g, x| g * (x * x - 1.0).rsqrt()],
         test: [(1.2, 4.0)], at [1.0, 1.0001, 1e4, 3e38, 0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 1e-6,
     }
     /// The inverse hyperbolic tangent, NaN beyond ±1. Derivative: `1 / (1 - x²)`.
     atanh(x) => "Atanh" Float {
-        cpu: |x| double::atanh(x),
+        cpu: double::atanh,
         wgsl: "atanh_(x)",
         grad: [|g, x| g / (1.0 - x * x)],
         test: [(-0.9, 0.9)], at [0.0, 1e-5, 0.5, 0.999, 1.0, -1.0, 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 1e-6,
