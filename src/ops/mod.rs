@@ -1,7 +1,7 @@
 //! The verbs that record operations, in reading order.
 //!
-//! A function of numbers is a row of the table in `scalar/`; a structural operation is a variant of [`op::Op`] and the function
-//! that records it; a composite is a function over those.
+//! A function of numbers is a row of the table in `scalar/`; a structural operation is a variant of [`op::Op`] and the
+//! function that records it; a composite is a function over those.
 
 pub mod op;
 pub mod row;
