@@ -20,14 +20,16 @@ fn main() {
         .collect();
     paths.sort();
 
-    let prelude = read(Path::new("shaders/prelude.wgsl"));
+    let is_prelude = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("prelude"));
+    let (parts, templates): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_prelude(path));
+    let prelude: String = parts.iter().map(|path| read(path)).collect();
     let mut out = emit_prelude(&prelude);
     let mut names = Vec::new();
-    for path in paths.iter().filter(|path| !path.ends_with("prelude.wgsl")) {
+    for path in &templates {
         let source = read(path);
         let file = path.display().to_string();
         // Appending the whole prelude proves that no name is used twice.
-        validate(&format!("{file} + shaders/prelude.wgsl"), &format!("{source}\n{prelude}"));
+        validate(&format!("{file} + shaders/prelude*.wgsl"), &format!("{source}\n{prelude}"));
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("shader names are plain text");
         out += &emit_template(&file, name, &source);
         names.push(format!("&{}", name.to_uppercase()));
@@ -85,7 +87,7 @@ fn functions(module: &Module) -> Vec<(std::ops::Range<usize>, &str, &Function)> 
 }
 
 fn emit_prelude(source: &str) -> String {
-    let file = "shaders/prelude.wgsl";
+    let file = "shaders/prelude*.wgsl";
     let module = validate(file, source);
     if !module.constants.is_empty() || !module.global_variables.is_empty() || !module.entry_points.is_empty() {
         fail(&format!("{file}: only functions may stand here, because each is copied alone"));

@@ -2,7 +2,7 @@
 //!
 //! Element `i` of a random tensor is word `i % 4` of the block with counter `(i / 4, 0, stream)` and the device's seed
 //! as key, so a kernel computes its own bits and a repeated run repeats them. Source: Salmon et al., "Parallel random
-//! numbers: as easy as 1, 2, 3" (SC 2011). `shaders/prelude.wgsl` holds the same functions for the GPU.
+//! numbers: as easy as 1, 2, 3" (SC 2011). `shaders/prelude_random.wgsl` holds the same functions for the GPU.
 
 /// Where a random tensor's numbers come from: the device's seed and the tensor's own stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

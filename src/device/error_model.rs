@@ -168,8 +168,7 @@ fn map_bound(row: &Row, x: &[f64], e: &[f64], y: f64, dtype: DType) -> f64 {
     if !dtype.is_float() || row.test.tolerance == 0.0 {
         return bound;
     }
-    // The range reduction of trigonometric functions has an absolute error, which grows with the operand.
-    let size = if matches!(row.name, "sin" | "cos") { x[0].abs().max(1.0) } else { y.abs() };
+    let size = y.abs().max(row.test.least);
     let own = if size.is_finite() { row.test.tolerance.max(ROUNDING) * size } else { 0.0 };
     bound + own + TINY
 }

@@ -1,52 +1,324 @@
-//! Operators between tensors and numbers, on either side, owned or borrowed.
+//! Operators between tensors and numbers, on either side, owned or borrowed; and arithmetic made of rows.
 
-use crate::ops::map::{Arg, map};
+use crate::dtype::DType;
+use crate::error::{Result, misuse};
+use crate::ops::map::{Arg, map, result_type};
 use crate::ops::scalar::rows;
 use crate::tensor::Tensor;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
 
 macro_rules! operators {
-    ($($Trait:ident $method:ident)*) => { $(
-        operators!(@right $Trait $method Tensor &Tensor);
+    ($($Trait:ident $method:ident $row:ident;)*) => { $(
+        operators!(@right $Trait $method $row Tensor &Tensor);
         // One float and one integer type on the left, so that a literal there has one meaning only.
-        operators!(@left $Trait $method f64 i32);
+        operators!(@left $Trait $method $row f64 i32);
     )* };
-    (@right $Trait:ident $method:ident $($A:ty)*) => { $(
+    (@right $Trait:ident $method:ident $row:ident $($A:ty)*) => { $(
         impl<B: Into<Arg>> $Trait<B> for $A {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, b: B) -> Tensor {
-                map(&rows::$method, &[self.into(), b.into()])
+                map(&rows::$row, &[self.into(), b.into()])
             }
         }
     )* };
-    (@left $Trait:ident $method:ident $($A:ty)*) => { $(
-        operators!(@pair $Trait $method $A, Tensor);
-        operators!(@pair $Trait $method $A, &Tensor);
+    (@left $Trait:ident $method:ident $row:ident $($A:ty)*) => { $(
+        operators!(@pair $Trait $method $row $A, Tensor);
+        operators!(@pair $Trait $method $row $A, &Tensor);
     )* };
-    (@pair $Trait:ident $method:ident $A:ty, $B:ty) => {
+    (@pair $Trait:ident $method:ident $row:ident $A:ty, $B:ty) => {
         impl $Trait<$B> for $A {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, b: $B) -> Tensor {
-                map(&rows::$method, &[self.into(), b.into()])
+                map(&rows::$row, &[self.into(), b.into()])
             }
         }
     };
 }
 
-operators!(Add add Sub sub Mul mul Div div);
+operators! {
+    Add add add;
+    Sub sub sub;
+    Mul mul mul;
+    Div div div;
+    Rem rem remainder;
+    BitAnd bitand bitwise_and;
+    BitOr bitor bitwise_or;
+    BitXor bitxor bitwise_xor;
+    Shl shl bitwise_left_shift;
+    Shr shr bitwise_right_shift;
+}
 
-macro_rules! negation {
-    ($($A:ty)*) => { $(
-        impl Neg for $A {
+macro_rules! prefixes {
+    ($($Trait:ident $method:ident $of:ident;)*) => { $(
+        prefixes!(@on $Trait $method $of Tensor &Tensor);
+    )* };
+    (@on $Trait:ident $method:ident $of:ident $($A:ty)*) => { $(
+        impl $Trait for $A {
             type Output = Tensor;
             #[track_caller]
-            fn neg(self) -> Tensor {
-                map(&rows::neg, &[self.into()])
+            fn $method(self) -> Tensor {
+                Tensor::$of(&self)
             }
         }
     )* };
 }
 
-negation!(Tensor & Tensor);
+prefixes! {
+    Neg neg neg;
+    Not not bitwise_not;
+}
+
+/// A bound that is infinite on its side is none: it must not turn integers into floats, as a float would.
+fn bound(b: Arg, none: f64) -> Arg {
+    match b {
+        Arg::Number(x, _) if x == none => Arg::Number(x, DType::Bool),
+        b => b,
+    }
+}
+
+impl Tensor {
+    /// `b - self`, with the operands exchanged; also `b - &x`. Derivatives: -1 and 1.
+    #[track_caller]
+    pub fn rsub(&self, b: impl Into<Arg>) -> Tensor {
+        map(&rows::sub, &[b.into(), self.into()])
+    }
+
+    /// `aᵇ`; of integers an integer, modulo 2³², where a negative exponent leaves 0, but of 1 and -1. Derivatives:
+    /// `b aᵇ⁻¹`, 0 where `b` is 0; and `y ln a`, 0 where `a` is 0 and `b` is not negative.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([1.0, 2.0, 3.0], &Device::cpu());
+    /// assert_eq!(x.pow(2.0).to_vec::<f32>()?, [1.0, 4.0, 9.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the exponent is a negative integer number, and this tensor holds integers.
+    #[track_caller]
+    pub fn pow(&self, b: impl Into<Arg>) -> Tensor {
+        let b = b.into();
+        if let Arg::Number(x, DType::I32) = b
+            && x < 0.0
+            && !self.dtype().is_float()
+        {
+            misuse("pow", format!("integers of shape {:?} to the negative integer power {x}; cast them", self.shape()));
+        }
+        map(&rows::pow, &[self.into(), b])
+    }
+
+    /// `bᵃ` for this tensor as the exponent `a`, as Python's `b ** x` with a number `b`. Derivatives: as
+    /// [`Tensor::pow`].
+    #[track_caller]
+    pub fn rpow(&self, b: impl Into<Arg>) -> Tensor {
+        map(&rows::pow, &[b.into(), self.into()])
+    }
+
+    /// [`Tensor::pow`] with integers converted to floats first. PyTorch computes it in double precision, which no GPU has.
+    #[track_caller]
+    pub fn float_power(&self, b: impl Into<Arg>) -> Tensor {
+        let b = b.into();
+        let dtype = result_type([&self.into(), &b].into_iter());
+        let dtype = if dtype.is_float() { dtype } else { DType::F32 };
+        map(&rows::pow, &[self.cast(dtype).into(), b])
+    }
+
+    /// `a 2ᵇ`, a float. Derivatives: `2ᵇ` and `y ln 2`.
+    #[track_caller]
+    pub fn ldexp(&self, b: &Tensor) -> Tensor {
+        self * b.exp2()
+    }
+
+    /// The quotient `a / b` cut off towards 0. Derivatives: 0.
+    ///
+    /// Of floats it is the rounded quotient that is cut off, as in PyTorch. An integer divided by 0 is 0, where PyTorch has
+    /// an error.
+    #[track_caller]
+    pub fn div_trunc(&self, b: impl Into<Arg>) -> Tensor {
+        let (a, b) = (self.into(), b.into());
+        if result_type([&a, &b].into_iter()).is_float() {
+            return map(&rows::div, &[a, b]).trunc();
+        }
+        map(&rows::div_trunc_int, &[a, b])
+    }
+
+    /// `x` rounded to `decimals` places after the point, halves to the even digit; before the point if negative.
+    /// Derivative: 0.
+    #[track_caller]
+    pub fn round_to(&self, decimals: i32) -> Tensor {
+        let scale = 10f64.powi(decimals.abs());
+        match decimals {
+            0 => self.round(),
+            1.. => (self * scale).round() / scale,
+            _ => (self / scale).round() * scale,
+        }
+    }
+
+    /// The tensor itself: Python's `+x`.
+    ///
+    /// # Panics
+    /// If the elements are bools.
+    #[track_caller]
+    pub fn positive(&self) -> Tensor {
+        if self.dtype() == DType::Bool {
+            misuse("positive", format!("bools of shape {:?} have no sign", self.shape()));
+        }
+        self.clone()
+    }
+
+    /// [`Tensor::sign`], which for real numbers is PyTorch's `sgn` too.
+    #[track_caller]
+    pub fn sgn(&self) -> Tensor {
+        self.sign()
+    }
+
+    /// Every bit flipped; of bools, whether `x` is false. Also `!x`.
+    #[track_caller]
+    pub fn bitwise_not(&self) -> Tensor {
+        if self.dtype() == DType::Bool {
+            return self.logical_not();
+        }
+        map(&rows::bitwise_not, &[self.into()])
+    }
+
+    /// `x` held between the bounds; `max` where they cross, and NaN where `x` is. An infinite bound is none.
+    ///
+    /// Derivatives: with numbers as bounds 1 strictly between them, else 0. Bounds that are tensors have derivatives too:
+    /// 1 for the operand that is the result, half each where two are equal, and 0 for NaN.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([-2.0, 0.5, 2.0], &Device::cpu());
+    /// assert_eq!(x.clamp(-1.0, 1.0).to_vec::<f32>()?, [-1.0, 0.5, 1.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// Source: [torch.clamp](https://docs.pytorch.org/docs/stable/generated/torch.clamp.html).
+    #[track_caller]
+    pub fn clamp(&self, min: impl Into<Arg>, max: impl Into<Arg>) -> Tensor {
+        let (min, max) = (bound(min.into(), f64::NEG_INFINITY), bound(max.into(), f64::INFINITY));
+        match (&min, &max) {
+            (Arg::Number(..), Arg::Number(..)) => map(&rows::clamp, &[self.into(), min, max]),
+            _ => self.clamp_min(min).clamp_max(max),
+        }
+    }
+
+    /// The larger of `x` and a bound, NaN where either is. Derivatives: as [`Tensor::clamp`].
+    #[track_caller]
+    pub fn clamp_min(&self, min: impl Into<Arg>) -> Tensor {
+        match bound(min.into(), f64::NEG_INFINITY) {
+            min @ Arg::Tensor(_) => map(&rows::clamp_min, &[self.into(), min]),
+            min => map(&rows::clamp, &[self.into(), min, Arg::Number(f64::INFINITY, DType::Bool)]),
+        }
+    }
+
+    /// The smaller of `x` and a bound, NaN where either is. Derivatives: as [`Tensor::clamp`].
+    #[track_caller]
+    pub fn clamp_max(&self, max: impl Into<Arg>) -> Tensor {
+        match bound(max.into(), f64::INFINITY) {
+            max @ Arg::Tensor(_) => map(&rows::clamp_max, &[self.into(), max]),
+            max => map(&rows::clamp, &[self.into(), Arg::Number(f64::NEG_INFINITY, DType::Bool), max]),
+        }
+    }
+
+    /// `ln(x / (1 - x))`, the inverse of [`Tensor::sigmoid`]; with `eps`, `x` is first held between `eps` and `1 - eps`.
+    /// Derivative: `1 / (x (1 - x))`, NaN outside of `[0, 1]`, and 0 where `x` was held.
+    #[track_caller]
+    pub fn logit(&self, eps: impl Into<Option<f64>>) -> Tensor {
+        let x = match eps.into() {
+            Some(eps) => self.clamp(eps, 1.0 - eps),
+            None => self.clone(),
+        };
+        map(&rows::logit, &[x.into()])
+    }
+
+    /// The point of the line from `x` to `end` at `weight`: `x + weight (end - x)`, and exactly `end` at 1. Derivatives:
+    /// `1 - weight`, `weight` and `end - x`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let (x, end) = (Tensor::new([0.0], &Device::cpu()), Tensor::new([4.0], &Device::cpu()));
+    /// assert_eq!(x.lerp(&end, 0.25).item()?, 1.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn lerp(&self, end: &Tensor, weight: impl Into<Arg>) -> Tensor {
+        let way = end - self;
+        // From the nearer end, so that rounding cannot miss it.
+        match weight.into() {
+            Arg::Number(w, _) if w < 0.5 => self + way * w,
+            Arg::Number(w, _) => end - way * (1.0 - w),
+            Arg::Tensor(w) => Tensor::where_(&w.lt(0.5), self + &way * &w, end - &way * (1.0 - &w)),
+        }
+    }
+
+    /// `x + value a b`. Derivatives: 1, `value b` and `value a`.
+    #[track_caller]
+    pub fn addcmul(&self, a: &Tensor, b: &Tensor, value: impl Into<Arg>) -> Tensor {
+        self + a * b * value
+    }
+
+    /// `x + value a / b`. Derivatives: 1, `value / b` and `-value a / b²`.
+    #[track_caller]
+    pub fn addcdiv(&self, a: &Tensor, b: &Tensor, value: impl Into<Arg>) -> Tensor {
+        self + a / b * value
+    }
+
+    /// `x` with NaN and the infinities replaced by numbers; the infinities by the largest and the smallest number of the
+    /// type if none are given. Derivative: 1 where nothing was replaced, else 0.
+    #[track_caller]
+    pub fn nan_to_num(&self, nan: f64, posinf: impl Into<Option<f64>>, neginf: impl Into<Option<f64>>) -> Tensor {
+        let largest = match self.dtype() {
+            DType::F16 => half::f16::MAX.to_f64(),
+            DType::BF16 => half::bf16::MAX.to_f64(),
+            DType::F64 => f64::MAX,
+            DType::F32 => f32::MAX as f64,
+            DType::Bool | DType::U32 | DType::I32 => return self.clone(),
+        };
+        let (high, low) = (posinf.into().unwrap_or(largest), neginf.into().unwrap_or(-largest));
+        let finite = Tensor::where_(&self.isposinf(), high, Tensor::where_(&self.isneginf(), low, self));
+        Tensor::where_(&self.isnan(), nan, finite)
+    }
+
+    /// Whether `|a - b| ≤ atol + rtol |b|`, element by element; infinities are close to themselves, and NaN to NaN if
+    /// `equal_nan` is set. PyTorch's own tolerances are `1e-5` and `1e-8`.
+    #[track_caller]
+    pub fn isclose(&self, b: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Tensor {
+        let (a, b) = (&self.detach(), &b.detach());
+        let near = (a - b).abs().le(b.abs() * rtol + atol);
+        // An infinite tolerance makes nothing close.
+        let mut close = a.eq(b).logical_or((a - b).isfinite().logical_and(near));
+        if equal_nan {
+            close = close.logical_or(a.isnan().logical_and(b.isnan()));
+        }
+        close
+    }
+
+    /// Whether all elements are close, as [`Tensor::isclose`]. Reads the result.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[track_caller]
+    pub fn allclose(&self, b: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<bool> {
+        Ok(self.isclose(b, rtol, atol, equal_nan).logical_not().sum().item()? == 0.0)
+    }
+
+    /// Whether shapes and all elements are equal. NaN equals nothing. Reads the result.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([1.0, 2.0], &Device::cpu());
+    /// assert!(x.equal(&(&x * 1.0))?);
+    /// assert!(!x.equal(&x.reshape([1, 2]))?);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[track_caller]
+    pub fn equal(&self, b: &Tensor) -> Result<bool> {
+        Ok(self.shape() == b.shape() && self.ne(b).sum().item()? == 0.0)
+    }
+}

@@ -82,7 +82,7 @@ draws! {
     /// # Panics
     /// If the rate is not positive, or the dtype is no float.
     exponential exponential_ "ExponentialBackward0" (rate) if rate > 0.0;
-    Uniform |x| (1.0 - x).ln() * (-1.0 / rate);
+    Uniform |x| (1.0 - x).log() * (-1.0 / rate);
 
     /// Random numbers of the Cauchy distribution, `median + sigma tan(π (u - 1/2))`; generator as [`Tensor::rand`].
     ///
@@ -100,7 +100,7 @@ draws! {
     /// # Panics
     /// If `p` is not between 0 and 1, or the dtype is no float.
     geometric geometric_ "GeometricBackward0" (p) if p > 0.0 && p < 1.0;
-    Uniform |x| ((1.0 - x).ln() * (1.0 / (1.0 - p).ln())).floor() + 1.0;
+    Uniform |x| ((1.0 - x).log() * (1.0 / (1.0 - p).ln())).floor() + 1.0;
 }
 
 #[track_caller]

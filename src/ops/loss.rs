@@ -127,7 +127,7 @@ pub(crate) fn log_sigmoid(x: &Tensor) -> Tensor {
 /// `t ln t`, 0 where `t` is 0.
 #[track_caller]
 fn negative_entropy(t: &Tensor) -> Tensor {
-    Tensor::where_(&t.eq(0.0), 0.0, t * t.ln())
+    Tensor::where_(&t.eq(0.0), 0.0, t * t.log())
 }
 
 /// What [`Tensor::poisson_nll_loss`] takes besides input and target.
@@ -177,13 +177,13 @@ impl Tensor {
     #[track_caller]
     pub fn binary_cross_entropy(&self, t: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Tensor {
         let (x, t, dtype) = pair("binary_cross_entropy", self, t);
-        let log = |x: &Tensor| x.ln().clamp(-100.0, f64::INFINITY);
+        let log = |x: &Tensor| x.log().clamp(-100.0, f64::INFINITY);
         let definition = || (&t - 1.0) * log(&(1.0 - &x)) - &t * log(&x);
         let saves = [Save::Input(&x), Save::Input(&t)];
         let losses = composite("BinaryCrossEntropyBackward0", &[&x, &t], &saves, definition, |call| {
             let (g, [x, t]) = (call.g, call.saved) else { unreachable!("both are saved") };
             let by_x = || g * ((x - t) / (x * (1.0 - x)).clamp(1e-12, f64::INFINITY));
-            let by_t = || g * ((1.0 - x).ln() - x.ln());
+            let by_t = || g * ((1.0 - x).log() - x.log());
             vec![call.needs[0].then(by_x), call.needs[1].then(by_t)]
         });
         reduction.of(&weighted("binary_cross_entropy", losses, weight)).cast(dtype)
@@ -249,12 +249,12 @@ impl Tensor {
     #[track_caller]
     pub fn poisson_nll_loss(&self, t: &Tensor, options: PoissonNllOptions) -> Tensor {
         let (x, t, dtype) = pair("poisson_nll_loss", self, t);
-        let mut losses = if options.log_input { x.exp() - &t * x } else { &x - &t * (&x + options.eps).ln() };
+        let mut losses = if options.log_input { x.exp() - &t * x } else { &x - &t * (&x + options.eps).log() };
         if options.full {
             let large = t.gt(1.0);
             // Where the target is small, a number that the formula has a finite derivative at.
             let t = Tensor::where_(&large, t, 1.0);
-            let stirling = &t * t.ln() - &t + 0.5 * (t * std::f64::consts::TAU).ln();
+            let stirling = &t * t.log() - &t + 0.5 * (t * std::f64::consts::TAU).log();
             losses = losses + Tensor::where_(&large, stirling, 0.0);
         }
         options.reduction.of(&losses).cast(dtype)
@@ -276,7 +276,7 @@ impl Tensor {
         let v = if short && v.shape() != shape { v.unsqueeze(-1) } else { v.clone() };
         let (d, v, _) = pair(op, &(x - t), &v.wide());
         let v = v.raised(options.eps);
-        let mut losses = 0.5 * (v.ln() + &d * &d / v);
+        let mut losses = 0.5 * (v.log() + &d * &d / v);
         if options.full {
             losses = losses + 0.5 * std::f64::consts::TAU.ln();
         }

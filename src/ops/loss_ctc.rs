@@ -131,7 +131,7 @@ fn labels(targets: &Tensor, lengths: &[usize], longest: usize, blank: usize) -> 
 #[track_caller]
 fn log_sum(x: &Tensor, dim: isize) -> Tensor {
     let top = x.detach().amax(dim, true);
-    (x - &top).exp().sum_dim(dim, false).ln() + top.squeeze(dim)
+    (x - &top).exp().sum_dim(dim, false).log() + top.squeeze(dim)
 }
 
 /// The ways through a target: step by step, one stays, goes on by one place, or skips a blank between unequal labels.

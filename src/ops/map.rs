@@ -82,16 +82,20 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         misuse(row.name, format!("the condition must be a bool tensor, not {}", type_of(&args[0])));
     }
     let promoted = result_type(args[choice as usize..].iter());
+    if row.kind == RowKind::Bits && promoted.is_float() {
+        let shapes: Vec<String> = args.iter().map(shape_of).collect();
+        misuse(row.name, format!("wants integers or bools, not {promoted}: {}", shapes.join(" and ")));
+    }
     let compute = match row.kind {
         // Bools are added, multiplied and ordered as integers; a sum or product is a bool again.
-        RowKind::Arithmetic | RowKind::Compare if promoted == DType::Bool => DType::I32,
-        RowKind::Arithmetic | RowKind::Compare | RowKind::Choice => promoted.compute(),
+        RowKind::Arithmetic | RowKind::Compare | RowKind::Bits if promoted == DType::Bool => DType::I32,
+        RowKind::Arithmetic | RowKind::Compare | RowKind::Bits | RowKind::Choice => promoted.compute(),
         RowKind::Float | RowKind::Test if !promoted.is_float() => DType::F32,
         RowKind::Float | RowKind::Test => promoted.compute(),
         RowKind::Logic => DType::Bool,
     };
     let dtype = match row.kind {
-        RowKind::Arithmetic | RowKind::Choice => promoted,
+        RowKind::Arithmetic | RowKind::Bits | RowKind::Choice => promoted,
         RowKind::Float if promoted.is_float() => promoted,
         RowKind::Float => compute,
         RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,
@@ -210,6 +214,13 @@ pub(crate) fn cast_operand(x: Operand, dtype: DType) -> Operand {
     let shape = x.layout.shape.clone();
     let value = record_value(Op::Cast, Operands::from_iter([x]), shape, dtype, &device);
     Operand { layout: Layout::contiguous(&value.shape), value }
+}
+
+fn shape_of(arg: &Arg) -> String {
+    match arg {
+        Arg::Tensor(x) => format!("{:?}", x.shape()),
+        Arg::Number(x, _) => x.to_string(),
+    }
 }
 
 fn type_of(arg: &Arg) -> &'static str {

@@ -1,12 +1,13 @@
 //! The verbs that record operations, in reading order.
 //!
-//! A function of numbers is a row in `scalar.rs`; a structural operation is a variant of [`op::Op`] and the function
-//! that records it; a composite is a function over those.
+//! A function of numbers is a row of the table in `scalar/`; a structural operation is a variant of [`op::Op`] and the
+//! function that records it; a composite is a function over those.
 
 pub mod op;
 pub mod row;
 pub mod scalar;
 
+pub mod activation;
 pub mod arith;
 pub mod attention;
 pub mod composite;

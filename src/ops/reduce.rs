@@ -155,7 +155,7 @@ impl Tensor {
         self.folded(name, y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
             let [x, y] = saved else { unreachable!("both are saved") };
             let found = x.eq(y.reshape(&with_ones[..]));
-            let found = if nan_ties { found.logical_or(x.is_nan()) } else { found };
+            let found = if nan_ties { found.logical_or(x.isnan()) } else { found };
             let mask = found.cast(g.dtype());
             if reduced.is_empty() {
                 return g * mask;
@@ -235,7 +235,7 @@ impl Tensor {
         }
         let n = x.shape()[d];
         let extreme = x.fold(fold, &[d], x.dtype());
-        let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.is_nan()) } else { x.eq(&extreme) };
+        let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.isnan()) } else { x.eq(&extreme) };
         let mut along = Dims::from_elem(1, x.rank());
         along[d] = n;
         let index =

@@ -18,7 +18,8 @@ pub struct Row {
     pub(crate) eval: fn(&[View], DType) -> Data,
     /// The WGSL expression: over `x`, or `a` and `b`, or `a`, `b` and `c`.
     pub wgsl: &'static str,
-    /// The WGSL expression where the operands are integers; empty if it is the same.
+    /// The WGSL expression where the operands are integers, `T` in the name of a function standing for their type; empty
+    /// if it is the same.
     pub wgsl_int: &'static str,
     /// One derivative per operand; empty where the function is flat and its result no number.
     pub grads: &'static [Derivative],
@@ -39,6 +40,8 @@ pub enum RowKind {
     Test,
     /// Bools to a bool.
     Logic,
+    /// Integers or bools to the same type.
+    Bits,
     /// A bool and two numbers to a number.
     Choice,
 }
@@ -68,6 +71,8 @@ pub struct Domain {
     pub at: &'static [f64],
     /// Largest error of a float result on a GPU, relative to the result: what naga's targets allow, with a margin.
     pub tolerance: f64,
+    /// A result below this size may be as wrong as one of this size: for functions that lose digits near a zero.
+    pub least: f64,
 }
 
 impl Row {
@@ -101,7 +106,7 @@ impl Row {
     /// The result's dtype, given the dtype the operands are computed in.
     pub fn result(&self, operands: DType) -> DType {
         match self.kind {
-            RowKind::Arithmetic | RowKind::Float | RowKind::Choice => operands,
+            RowKind::Arithmetic | RowKind::Float | RowKind::Choice | RowKind::Bits => operands,
             RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,
         }
     }
@@ -113,66 +118,86 @@ impl std::fmt::Debug for Row {
     }
 }
 
-/// Loops a meaning of one arity over elements of one type.
+/// The loops for meanings of one arity.
 macro_rules! loops {
-    ($name:ident ($($x:ident $i:tt),*)) => {
-        /// Loops a meaning over operands of type `T`, element by element.
-        pub(crate) fn $name<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@each $x T)),*) -> U + Sync) -> Data {
-            $(let $x = args[$i].chunks::<T>();)*
-            let mut y = vec![U::default(); args[0].layout.numel()];
-            in_chunks(&mut y, 1, &|start, y| {
-                let mut room: [Vec<T>; 3] = Default::default();
-                let mut room = room.iter_mut();
-                $(let $x = $x.read(start, y.len(), room.next().expect("there are three operands at most"));)*
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = f($($x[i]),*);
+    ($arity:ident ($($x:ident $i:tt),*)) => {
+        #[allow(dead_code, reason = "not every kind of row has every arity")]
+        pub(crate) mod $arity {
+            use super::*;
+
+            /// Loops a meaning over operands of type `T`, element by element; compiled for every meaning by itself.
+            pub(crate) fn each<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@each $x T)),*) -> U + Sync) -> Data {
+                $(let $x = args[$i].chunks::<T>();)*
+                let mut y = vec![U::default(); args[0].layout.numel()];
+                in_chunks(&mut y, 1, &|start, y| {
+                    let mut room: [Vec<T>; 3] = Default::default();
+                    let mut room = room.iter_mut();
+                    $(let $x = $x.read(start, y.len(), room.next().expect("there are three operands at most"));)*
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = f($($x[i]),*);
+                    }
+                });
+                U::wrap(y)
+            }
+
+            /// Floats to floats. The meaning is called through a pointer: it takes longer than the call.
+            pub(crate) fn float(args: &[View], dtype: DType, f: fn($(loops!(@each $x f64)),*) -> f64) -> Data {
+                match dtype {
+                    DType::F64 => each::<f64, f64>(args, f),
+                    _ => each::<f32, f32>(args, |$($x),*| f($($x as f64),*) as f32),
                 }
-            });
-            U::wrap(y)
+            }
+
+            /// Floats to bools.
+            pub(crate) fn test(args: &[View], f: fn($(loops!(@each $x f64)),*) -> f64) -> Data {
+                match args[0].data.dtype() {
+                    DType::F64 => each::<f64, bool>(args, |$($x),*| f($($x),*) != 0.0),
+                    _ => each::<f32, bool>(args, |$($x),*| f($($x as f64),*) != 0.0),
+                }
+            }
+
+            /// Bools to bools.
+            pub(crate) fn logic(args: &[View], f: fn($(loops!(@each $x f64)),*) -> f64) -> Data {
+                each::<bool, bool>(args, |$($x),*| f($($x as u8 as f64),*) != 0.0)
+            }
+
+            /// Integers to integers of the same type; what does not fit wraps.
+            pub(crate) fn bits(args: &[View], dtype: DType, f: fn($(loops!(@each $x i64)),*) -> i64) -> Data {
+                match dtype {
+                    DType::U32 => each::<u32, u32>(args, |$($x),*| f($($x as i64),*) as u32),
+                    _ => each::<i32, i32>(args, |$($x),*| f($($x as i64),*) as i32),
+                }
+            }
         }
     };
     (@each $x:ident $T:ident) => { $T };
 }
-loops!(each1(x 0));
-loops!(each2(a 0, b 1));
-loops!(each3(a 0, b 1, c 2));
+loops!(unary(x 0));
+loops!(binary(a 0, b 1));
+loops!(ternary(a 0, b 1, c 2));
 
-/// The loops that a kind of row needs, and no others: every one is compiled for itself. `$f` is the meaning over doubles,
-/// `$int` the one over integers.
+/// The loops that a kind of row needs, and no others. `$f` is the meaning over doubles, `$int` the one over integers.
 macro_rules! eval {
-    (Arithmetic $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
+    (Arithmetic $arity:ident ($($x:ident)*) $f:expr, $int:expr) => {
         |args, dtype| match dtype {
-            DType::F32 => $each::<f32, f32>(args, |$($x),*| $f($($x as f64),*) as f32),
-            DType::F64 => $each::<f64, f64>(args, $f),
-            DType::I32 => $each::<i32, i32>(args, |$($x),*| $int($($x as i64),*) as i32),
-            DType::U32 => $each::<u32, u32>(args, |$($x),*| $int($($x as i64),*) as u32),
+            DType::F32 => $arity::each::<f32, f32>(args, |$($x),*| $f($($x as f64),*) as f32),
+            DType::F64 => $arity::each::<f64, f64>(args, $f),
+            _ => $arity::bits(args, dtype, |$($x),*| $int($($x),*)),
+        }
+    };
+    (Compare $arity:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| match args[0].data.dtype() {
+            DType::F32 => $arity::each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+            DType::F64 => $arity::each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
+            DType::I32 => $arity::each::<i32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+            DType::U32 => $arity::each::<u32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
             DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
         }
     };
-    (Float $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
-        |args, dtype| match dtype {
-            DType::F64 => $each::<f64, f64>(args, $f),
-            _ => $each::<f32, f32>(args, |$($x),*| $f($($x as f64),*) as f32),
-        }
-    };
-    (Compare $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
-        |args, _| match args[0].data.dtype() {
-            DType::F32 => $each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
-            DType::F64 => $each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
-            DType::I32 => $each::<i32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
-            DType::U32 => $each::<u32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
-            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
-        }
-    };
-    (Test $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
-        |args, _| match args[0].data.dtype() {
-            DType::F64 => $each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
-            _ => $each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
-        }
-    };
-    (Logic $each:ident ($($x:ident)*) $f:expr, $int:expr) => {
-        |args, _| $each::<bool, bool>(args, |$($x),*| $f($($x as u8 as f64),*) != 0.0)
-    };
+    (Float $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::float(args, dtype, $f) };
+    (Test $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::test(args, $f) };
+    (Logic $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::logic(args, $f) };
+    (Bits $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::bits(args, dtype, $int) };
 }
 pub(crate) use eval;
 

@@ -88,7 +88,7 @@ impl Tensor {
         let definition = || {
             let shifted = &x - x.detach().amax(d, true);
             let total = shifted.exp().sum_dim(d, true);
-            shifted - total.ln()
+            shifted - total.log()
         };
         composite("LogSoftmaxBackward0", &[&x], &[Save::Output], definition, move |call| {
             let (g, y) = (call.g, &call.saved[0]);

@@ -206,6 +206,6 @@ impl Tensor {
         let others = others.detach().ravel().sort(0, false).0;
         let (before, until) = (others.searchsorted(self, false), others.searchsorted(self, true));
         let found = until.gt(before);
-        if self.dtype().is_float() { found.logical_and(self.is_nan().logical_not()) } else { found }
+        if self.dtype().is_float() { found.logical_and(self.isnan().logical_not()) } else { found }
     }
 }

@@ -130,6 +130,7 @@ impl Body<'_, '_> {
                 .zip(operands)
                 .map(|(letter, (_, dtype))| format!("{letter}: {}", computed(*dtype)));
             let expression = if of.is_float() || row.wgsl_int.is_empty() { row.wgsl } else { row.wgsl_int };
+            let expression = expression.replace("_T_", &format!("_{t}_"));
             format!(
                 "fn {name}({}) -> {} {{\n  return {expression};\n}}",
                 letters.collect::<Vec<_>>().join(", "),

@@ -1,7 +1,7 @@
 //! Kernel templates: the programs of `shaders/`, split at their hooks by `build.rs`, and how they become WGSL text.
 //!
 //! Nothing here knows what a kernel computes; the generator supplies the header and the hooks. The numeric functions
-//! of `shaders/prelude.wgsl` come along when they are named.
+//! of `shaders/prelude*.wgsl` come along when they are named.
 
 /// A program of `shaders/`, split at its hooks.
 #[derive(Debug)]

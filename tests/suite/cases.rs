@@ -5,6 +5,7 @@ mod index;
 mod linalg;
 mod loss;
 mod nn;
+mod pointwise;
 mod reduce;
 mod view;
 
@@ -56,23 +57,27 @@ pub fn row_cases() -> Vec<Case> {
     ROWS.iter().filter(|row| !row.grads.is_empty()).flat_map(|row| row_case(row)).collect()
 }
 
-/// A row applied to float operands; a condition is made of the first one.
+/// A row applied to float operands; a condition is made of the first one, integers of all, and operands that have no
+/// derivative are cut off.
 pub fn apply(row: &'static Row, x: &[Tensor]) -> Tensor {
-    match row.kind {
-        RowKind::Choice => wgrad::testing::map(row, &[x[0].gt(0.5), x[1].clone(), x[2].clone()]),
-        RowKind::Logic => wgrad::testing::map(row, &x.iter().map(|x| x.gt(0.5)).collect::<Vec<_>>()),
-        _ if row.name == "clamp" => wgrad::testing::map(row, &[x[0].clone(), x[1].detach(), x[2].detach()]),
-        _ => wgrad::testing::map(row, x),
-    }
+    let own = |(k, x): (usize, &Tensor)| match row.kind {
+        RowKind::Choice if k == 0 => x.gt(0.5),
+        RowKind::Logic => x.gt(0.5),
+        RowKind::Bits => x.cast(DType::I32),
+        _ if k >= row.grads.len() => x.detach(),
+        _ => x.clone(),
+    };
+    wgrad::testing::map(row, &x.iter().enumerate().map(own).collect::<Vec<_>>())
 }
 
 fn row_case(row: &'static Row) -> Vec<Case> {
-    let apply = |row: &'static Row, x: &[Tensor]| match row.name {
-        // The bounds take no gradient, so they may not move with the operands either.
-        "clamp" => x[0].clamp(-1.5, 1.5),
-        _ => apply(row, x),
+    // An operand without a derivative is a number, for it may not move with the others either.
+    let apply = |row: &'static Row, x: &[Tensor]| {
+        let middle = |(low, high): &(f64, f64)| Tensor::full((), (low + high) / 2.0, (&x[0].device(), x[0].dtype()));
+        let numbers = row.test.within[x.len()..].iter().map(middle);
+        apply(row, &x.iter().cloned().chain(numbers).collect::<Vec<_>>())
     };
-    let within = row.test.within;
+    let within = &row.test.within[..row.grads.len()];
     let shapes = |shapes: [&'static [usize]; 3]| -> Vec<(&'static [usize], (f64, f64))> {
         within.iter().enumerate().map(|(i, &w)| (shapes[i], w)).collect()
     };
@@ -101,7 +106,7 @@ fn index(x: &Tensor, data: &[i32], shape: &[usize]) -> Tensor {
 
 /// Structural operations and composites.
 pub fn structural_cases() -> Vec<Case> {
-    [index::cases(), linalg::cases(), loss::cases(), nn::cases(), reduce::cases(), view::cases()]
+    [index::cases(), linalg::cases(), loss::cases(), nn::cases(), pointwise::cases(), reduce::cases(), view::cases()]
         .into_iter()
         .flatten()
         .collect()

@@ -104,14 +104,50 @@ impl<'a> Reader<'a> {
         rest.is_some()
     }
 
-    fn word(&mut self, part: impl Fn(char) -> bool) -> &'a str {
+    fn word(&mut self, mut part: impl FnMut(char) -> bool) -> &'a str {
         let rest = self.rest.trim_start();
         let (word, rest) = rest.split_at(rest.find(|c| !part(c)).unwrap_or(rest.len()));
         self.rest = rest;
         word
     }
 
+    /// An expression: operators bind as in Python, a sum the least.
     fn value(&mut self) -> Result<Value, Stop> {
+        let mut a = self.product()?;
+        while let Some(op) = ["+", "-"].into_iter().find(|op| self.eat(op)) {
+            let b = self.product()?;
+            a = operator(if op == "+" { "add" } else { "sub" }, vec![a, b])?;
+        }
+        Ok(a)
+    }
+
+    fn product(&mut self) -> Result<Value, Stop> {
+        let mut a = self.signed()?;
+        let operators = [("*", "mul"), ("//", "floor_divide"), ("/", "div"), ("%", "remainder"), ("@", "matmul")];
+        while let Some((_, name)) = operators.into_iter().find(|(op, _)| self.eat(op)) {
+            let b = self.signed()?;
+            a = operator(name, vec![a, b])?;
+        }
+        Ok(a)
+    }
+
+    fn signed(&mut self) -> Result<Value, Stop> {
+        if self.eat("-") {
+            let x = self.signed()?;
+            return operator("neg", vec![x]);
+        }
+        let a = self.part()?;
+        match self.eat("**") {
+            true => {
+                let b = self.signed()?;
+                operator("pow", vec![a, b])
+            }
+            false => Ok(a),
+        }
+    }
+
+    /// A name, a number, a list or a call, with the indices and methods behind it.
+    fn part(&mut self) -> Result<Value, Stop> {
         let mut value = match self.rest.trim_start().chars().next() {
             Some('[') if self.eat("[") => Value::List(self.items("]", |reader| reader.value())?),
             Some('(') if self.eat("(") => self.group()?,
@@ -120,8 +156,14 @@ impl<'a> Reader<'a> {
                 self.eat("'");
                 Value::Text(text)
             }
-            Some('-' | '0'..='9') => {
-                let word = self.word(|c| "+-.".contains(c) || c.is_alphanumeric());
+            Some('0'..='9') => {
+                let mut last = ' ';
+                let is_part = |c: char| {
+                    let signed = matches!(last, 'e' | 'E') && matches!(c, '+' | '-');
+                    last = c;
+                    signed || c == '.' || c.is_alphanumeric()
+                };
+                let word = self.word(is_part);
                 let int = word.parse().map(Value::Int);
                 int.or_else(|_| word.parse().map(Value::Float))
                     .or_else(|_| unsupported(format!("the number {word}")))?
@@ -166,7 +208,10 @@ impl<'a> Reader<'a> {
         let name = self.word(|c| c == '_' || c.is_alphanumeric());
         if (name == "torch" || name == "F") && self.eat(".") {
             let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
-            return self.call(name.rsplit('.').next().unwrap_or(name), None);
+            let name = name.rsplit('.').next().unwrap_or(name);
+            // Without brackets it is a dtype, as `torch.float16`.
+            let called = self.rest.trim_start().starts_with('(');
+            return if called { self.call(name, None) } else { Ok(Value::Text(name.to_string())) };
         }
         let constant = match name {
             "None" => Some(Value::None),
@@ -241,5 +286,29 @@ impl<'a> Reader<'a> {
             [a, b, step] => Index::slice(end(a)?, end(b)?, end(step)?.unwrap_or(1) as usize),
             _ => return unsupported("such an index"),
         })
+    }
+}
+
+/// The results of a function that takes every argument.
+fn applied(function: &str, mut args: Args) -> Result<Value, Stop> {
+    let mut values = apply(function, &mut args)?;
+    if let Some(left) = args.named.keys().next() {
+        return unsupported(format!("argument {left} of {function}"));
+    }
+    if !args.positional.is_empty() {
+        return unsupported(format!("the last arguments of {function}"));
+    }
+    Ok(match values.len() {
+        1 => Value::Tensor(values.remove(0)),
+        _ => Value::List(values.into_iter().map(Value::Tensor).collect()),
+    })
+}
+
+/// An operator is a function of its operands; of numbers, only signs are needed.
+fn operator(name: &str, operands: Vec<Value>) -> Result<Value, Stop> {
+    match (name, operands.as_slice()) {
+        ("neg", [Value::Int(i)]) => Ok(Value::Int(-i)),
+        ("neg", [Value::Float(x)]) => Ok(Value::Float(-x)),
+        _ => applied(name, Args { positional: operands.into(), ..Args::default() }),
     }
 }

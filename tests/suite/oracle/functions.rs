@@ -33,6 +33,13 @@ impl Args {
         }
     }
 
+    pub fn tensor_named(&mut self, name: &str) -> Result<Tensor, Stop> {
+        match self.next(name) {
+            Value::Tensor(x) => Ok(x),
+            _ => unsupported(format!("a call without the tensor {name}")),
+        }
+    }
+
     pub fn int(&mut self, name: &str) -> Result<isize, Stop> {
         match self.next(name) {
             Value::Int(i) => Ok(i as isize),
@@ -62,14 +69,6 @@ impl Args {
             Value::Int(x) => Ok(x as f64),
             Value::Float(x) => Ok(x),
             _ => unsupported(format!("{name} that is no number")),
-        }
-    }
-
-    pub fn bound(&mut self, name: &str, open: f64) -> Result<Value, Stop> {
-        match self.next(name) {
-            Value::None => Ok(Value::Float(open)),
-            Value::Tensor(_) => unsupported("tensors as bounds"),
-            bound => Ok(bound),
         }
     }
 
