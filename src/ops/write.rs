@@ -1,8 +1,8 @@
 //! Parts replaced: a copy of a tensor in which the elements of a view of it are others.
 
-use crate::error::misuse;
+use crate::error::{Result, misuse};
 use crate::ops::create::full;
-use crate::ops::map::{cast_operand, record_value};
+use crate::ops::map::{Arg, cast_operand, record_value};
 use crate::ops::op::Op;
 use crate::shape::{Dims, Ints, Layout};
 use crate::tensor::node::record;
@@ -128,5 +128,27 @@ impl Tensor {
         }
         let part = Replay::new(move |x| x.whole().as_strided(&size[..], &stride[..], offset));
         x.replaced("as_strided_scatter", part, source)
+    }
+
+    /// A number or a 0-d tensor in every place of a tensor of this one's shape and dtype.
+    /// Derivatives: 0 for this tensor; the sum of `g` for the 0-d tensor.
+    ///
+    /// # Panics
+    /// If the value has dimensions.
+    #[track_caller]
+    pub fn fill(&self, value: impl Into<Arg>) -> Tensor {
+        self.filling("fill", value.into()).expand(self.shape()).copy()
+    }
+
+    /// `x ← value` in every place: a number or a 0-d tensor.
+    ///
+    /// # Errors
+    /// As [`Tensor::add_`].
+    ///
+    /// # Panics
+    /// If the value has dimensions.
+    #[track_caller]
+    pub fn fill_(&self, value: impl Into<Arg>) -> Result<&Tensor> {
+        self.copy_(&self.filling("fill_", value.into()))
     }
 }

@@ -43,6 +43,11 @@ fn places() -> Vec<Case> {
         Case::new("index_fill", &[(&[3, 4], ANY), (&[], ANY)], |x| {
             x[0].index_fill(0, &index(&x[0], &[2], &[1]), 0.5).index_fill(1, &index(&x[0], &[0, 2], &[2]), &x[1]).sin()
         }),
+        Case::new("fill", &[(&[2, 3], ANY), (&[], ANY)], |x| {
+            let y = &x[0] * 2.0;
+            y.select(0, 1).fill_(&x[1]).unwrap();
+            y.sin() * x[0].fill(&x[1])
+        }),
         Case::new("masked_fill", &[(&[3, 4], ANY), (&[], ANY)], |x| {
             x[0].masked_fill(&x[0].gt(0.5), 0.25).masked_fill(&x[0].lt(-0.5), &x[1]).sin()
         }),

@@ -47,6 +47,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("unfold without overlap", &[(&[7, 2], ANY)], |x| x[0].unfold(0, 2, 3).sin()),
         Case::new("as_strided", &[(&[8], ANY)], |x| x[0].as_strided([2, 2, 2], [0, 2, 1], 1).sin()),
         Case::new("as_strided of a view", &[(&[3, 4], ANY)], |x| x[0].t().as_strided([2, 3], [4, 1], 1).sin()),
+        Case::new("as_strided of an expanded tensor", &[(&[3], ANY)], |x| {
+            x[0].expand([2, 3]).as_strided([2, 2], [1, 1], 0).sin()
+        }),
         Case::new("diagonal", &[(&[2, 3, 4], ANY)], |x| x[0].diagonal(1, 0, 2).sin()),
         Case::new("diag", &[(&[3, 4], ANY), (&[3], ANY)], |x| x[0].diag(-1).sin().sum() * x[1].diag(1).sin()),
         Case::new("diagflat", &[(&[2, 2], ANY)], |x| x[0].diagflat(1).sin()),

@@ -12,6 +12,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         return one(y);
     }
     one(match function {
+        "gather" if a.named.remove("sparse_grad").is_some() => return call(function, a),
         "gather" => a.tensor()?.gather(a.int("dim")?, &a.index()?),
         "take" => a.tensor()?.take(&a.index()?),
         "take_along_dim" => {
@@ -27,7 +28,13 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             let source = a.either("src", "value");
             match a.named.remove("reduce") {
                 None => operand!(|source| x.scatter(dim, &index, source), source),
-                _ => return unsupported("scatter with a reduction"),
+                Some(how) => {
+                    let source = match source {
+                        Value::Tensor(source) => source,
+                        source => operand!(|source| x.zeros_like().index_put(vec![], source, true)?, source),
+                    };
+                    x.scatter_reduce(dim, &index, &source, combine(how)?, true)
+                }
             }
         }
         "scatter_add" => a.tensor()?.scatter_add(a.int("dim")?, &a.index()?, &a.named_tensor("src")?),
@@ -54,8 +61,10 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             x.put(&index, &source, a.flag("accumulate"))
         }
         "index_put" => {
-            let (x, places, values) = (a.tensor()?, a.next("indices").tensors()?, a.next("values"));
-            let places: Vec<Index> = places.into_iter().map(Index::from).collect();
+            let (x, places, values) = (a.tensor()?, a.next("indices"), a.next("values"));
+            let Value::List(places) = places else { return unsupported("places that are no list") };
+            let place = |place: Value| if let Value::Tensor(i) = place { Index::from(i) } else { Index::from(..) };
+            let places: Vec<Index> = places.into_iter().map(place).collect();
             let accumulate = a.flag("accumulate");
             operand!(|values| x.index_put(places, values, accumulate)?, values)
         }
@@ -98,6 +107,10 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 table: table_options(a)?,
             };
             index.embedding_bag(&table, options)
+        }
+        "fill" => {
+            let (x, value) = (a.tensor()?, a.next("value"));
+            operand!(|value| x.fill(value), value)
         }
         "one_hot" => {
             let x = a.tensor()?;
@@ -215,8 +228,8 @@ fn sort_arguments(a: &mut Args) -> Result<(Tensor, isize, bool), Stop> {
 fn combine(how: Value) -> Result<Combine, Stop> {
     let Value::Text(how) = how else { return unsupported("a reduction without a name") };
     Ok(match how.as_str() {
-        "sum" => Combine::Sum,
-        "prod" => Combine::Prod,
+        "sum" | "add" => Combine::Sum,
+        "prod" | "multiply" => Combine::Prod,
         "mean" => Combine::Mean,
         "amax" => Combine::Amax,
         "amin" => Combine::Amin,

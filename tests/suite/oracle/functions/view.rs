@@ -44,9 +44,16 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             let (x, k) = (a.tensor()?, a.int_or("k", 1)?);
             x.rot90(k, a.ints("dims")?.unwrap_or(vec![0, 1]))
         }
-        "squeeze" => a.tensor()?.squeeze(a.ints("dim")?.unwrap_or_default()),
+        "squeeze" => match (a.tensor()?, a.ints("dim")?) {
+            (x, None) => x.squeeze(()),
+            (x, Some(dims)) if dims.is_empty() => x,
+            (x, Some(dims)) => x.squeeze(dims),
+        },
         "unsqueeze" => a.tensor()?.unsqueeze(a.int("dim")?),
-        "unfold" => a.tensor()?.unfold(a.int("dimension")?, a.int("size")? as usize, a.int("step")? as usize),
+        // `F.unfold` takes more arguments, and has images.
+        "unfold" if a.positional.len() + a.named.len() == 4 => {
+            a.tensor()?.unfold(a.int("dimension")?, a.int("size")? as usize, a.int("step")? as usize)
+        }
         "as_strided" => {
             let (x, size, stride) = (a.tensor()?, shape(a, "size")?, shape(a, "stride")?);
             let offset = match a.next("storage_offset") {
@@ -94,14 +101,18 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
 fn pieces(function: &str, a: &mut Args) -> Answer {
     let at = |value: Value| match value {
         Value::Int(n) => Ok(Pieces::One(n as isize)),
+        Value::Tensor(at) => {
+            let list: Vec<isize> = at.to_data()?.to_f64().iter().map(|&i| i as isize).collect();
+            Ok(if at.rank() == 0 { Pieces::One(list[0]) } else { Pieces::List(list) })
+        }
         value => value.ints().map_or_else(|| unsupported("such sections"), |list| Ok(Pieces::List(list))),
     };
     Ok(Some(match function {
-        "split" | "split_with_sizes" => {
+        "split" | "split_with_sizes" | "unsafe_split" => {
             let (x, sizes) = (a.tensor()?, at(a.next("split_size_or_sections"))?);
             x.split(sizes, a.int_or("dim", 0)?)
         }
-        "chunk" => a.tensor()?.chunk(a.int("chunks")? as usize, a.int_or("dim", 0)?),
+        "chunk" | "unsafe_chunk" => a.tensor()?.chunk(a.int("chunks")? as usize, a.int_or("dim", 0)?),
         "unbind" => a.tensor()?.unbind(a.int_or("dim", 0)?),
         "tensor_split" => {
             let (x, sections) = (a.tensor()?, at(a.next("indices_or_sections"))?);
