@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::misuse;
+use crate::ops::ranges::iota;
 use crate::shape::{Dims, broadcast};
 use crate::tensor::Tensor;
 
@@ -125,7 +126,7 @@ impl AttentionOptions {
         let Some(mask) = &self.mask else {
             let device = q.device();
             return self.is_causal.then(|| {
-                let place = |n: usize| Tensor::arange(0, n, 1, &device);
+                let place = |n: usize| iota(n, &device);
                 place(queries).unsqueeze(-1).ge(place(keys))
             });
         };

@@ -4,6 +4,7 @@ use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::distance::pair;
 use crate::ops::loss::{Reduction, log_sigmoid, weighted};
+use crate::ops::ranges::iota;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 
@@ -201,7 +202,7 @@ impl Tensor {
         let x = self.wide();
         let ahead = (options.margin - x.gather(d, &targets.index) + &x).relu();
         let ahead = if options.p == 2 { &ahead * &ahead } else { ahead };
-        let others = Tensor::arange(0, self.size(d), 1, &self.device()).ne(&targets.index);
+        let others = iota(self.size(d), &self.device()).ne(&targets.index);
         let losses = Tensor::where_(&others, ahead, 0.0).sum_dim(d, false) * targets.weight;
         options.reduction.of(&(losses / self.size(d))).cast(self.dtype())
     }
@@ -237,7 +238,7 @@ impl Tensor {
             return reduction.of(&self.sum_dim(-1, false));
         }
         let x = self.wide();
-        let place = Tensor::arange(0, classes, 1, &self.device());
+        let place = iota(classes, &self.device());
         let end = Tensor::where_(&t.lt(0), &place, classes).amin(-1, true);
         let listed = place.lt(end);
         let index = Tensor::where_(&listed, t, 0);

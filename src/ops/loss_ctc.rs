@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::loss::Reduction;
+use crate::ops::ranges::iota;
 use crate::tensor::Tensor;
 
 /// The logarithm of what cannot happen. A finite one: differences of infinities are no numbers.
@@ -152,7 +153,7 @@ impl Lattice {
         let left = Tensor::cat(&[Tensor::full([n, 2], -1, &device), self.labels.clone()], 1).narrow(1, 0, places);
         let skips = self.labels.ne(&left).logical_and(self.labels.ne(self.blank));
 
-        let starts = Tensor::arange(0, places, 1, &device).lt(2);
+        let starts = iota(places, &device).lt(2);
         let mut ways = Tensor::where_(&starts, emitted.select(0, 0), NEVER);
         let lengths = column(input_lengths.iter().map(|&len| len as i32).collect());
         for t in 1..steps {
