@@ -14,6 +14,25 @@ fn scale_(p: f32, k: i32) -> f32 {
   return select(y, inf_(), e >= 255);
 }
 
+// x as a factor in [1, 2) and an exponent of 2; 0, subnormals, infinities and NaN are the factor themselves.
+fn split_(x: f32) -> vec2<f32> {
+  let e = magnitude_(x) >> 23u;
+  let factor = bitcast<f32>((bitcast<u32>(x) & 0x807fffffu) | 0x3f800000u);
+  return select(vec2<f32>(factor, f32(e) - 127.0), vec2<f32>(x, 0.0), e == 0u || e == 255u);
+}
+
+// A product of many numbers, split so that it can pass beyond the limits of its type and come back.
+fn split_times_(a: vec2<f32>, x: f32) -> vec2<f32> {
+  let b = split_(x);
+  let y = split_(a.x * b.x);
+  return vec2<f32>(y.x, a.y + b.y + y.y);
+}
+
+fn unsplit_(a: vec2<f32>) -> f32 {
+  let y = scale_(abs(a.x), i32(clamp(a.y, -300.0, 300.0)));
+  return select(select(y, -y, a.x < 0.0), a.x, a.x == 0.0 || magnitude_(a.x) >= 0x7f800000u);
+}
+
 // exp(r) - 1 for |r| <= 0.36, exact to about half an ulp of exp(r), relatively accurate at zero.
 fn expm1_poly_(r: f32) -> f32 {
   let q = 0.5000000120 + r * (0.16666665459 + r * (0.041665795894 + r * (0.0083334519073 + r * (0.0013981999507 + r * 0.00019875691500))));

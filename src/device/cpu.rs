@@ -5,6 +5,7 @@
 
 mod gemm;
 mod reduce;
+mod scan;
 
 use crate::data::{Data, Stored, View, fill, gather, in_chunks, with_data};
 use crate::dtype::DType;
@@ -16,6 +17,7 @@ use crate::tensor::value::{Buffer, Value};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use reduce::{Folded, reduce};
+use scan::scan;
 use std::sync::Arc;
 
 /// The CPU device. A buffer is an `Arc<Data>`.
@@ -151,6 +153,7 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
             DType::U32 => reduce::<u32>(*fold, *dims, args[0], n),
             DType::Bool | DType::F16 | DType::BF16 => unreachable!("folded in a wider type"),
         },
+        Op::Scan(kind) => scan(*kind, args, dtype, value.shape.last().copied().unwrap_or(1)),
         Op::Matmul { rows, inner, cols } => gemm::matmul(args, &value.shape, [*rows, *inner, *cols], dtype),
         Op::OverlapAdd { dim, step, dilation } => {
             let windows = args[0].layout;

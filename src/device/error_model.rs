@@ -7,9 +7,9 @@
 use crate::data::{Data, View};
 use crate::device::cpu::{elements, evaluate};
 use crate::dtype::DType;
-use crate::ops::op::{Distribution, Fold, Op};
+use crate::ops::op::{Distribution, Fold, Op, Scan};
 use crate::ops::row::{Row, RowKind};
-use crate::shape::numel;
+use crate::shape::{Layout, numel};
 use crate::tensor::device::{Arg, Graph, Node, Source};
 use half::{bf16, f16};
 use std::collections::HashMap;
@@ -60,12 +60,9 @@ impl Model<'_> {
                 let terms = node.args[0].layout.numel() / y.len();
                 self.summed(node, y, terms, 8.0)
             }
-            Op::Reduce { fold: Fold::Prod, .. } if !node.value.dtype.is_float() => exact(),
-            Op::Reduce { fold: Fold::Prod, .. } => {
-                let factors = (node.args[0].layout.numel() / y.len()) as f64;
-                scaled(y, |y| ROUNDING * factors * y.abs() + TINY)
-            }
-            Op::Reduce { fold: Fold::Max | Fold::Min, .. } => exact(),
+            Op::Reduce { fold: Fold::Prod, .. } => self.multiplied(node, y),
+            Op::Reduce { fold: Fold::Max | Fold::Min, .. } | Op::Scan(Scan::Max | Scan::Min) => exact(),
+            Op::Scan(scan @ (Scan::Linear | Scan::LogAddExp)) => self.scanned(node, *scan, y),
             Op::Matmul { inner, .. } => {
                 let shape = &node.args[0].layout.shape;
                 self.summed(node, y, numel(&shape[shape.len() - inner..]), 8.0)
@@ -78,6 +75,73 @@ impl Model<'_> {
             }
             Op::Scatter { .. } | Op::ArgSort { .. } | Op::Search { .. } => exact(),
         }
+    }
+
+    /// Bounds of products: the roundings add up, and a product that passes through the limits of its type in one order may
+    /// stay within them in another.
+    fn multiplied(&self, node: &Node, y: &Data) -> Vec<f64> {
+        if !node.value.dtype.is_float() {
+            return vec![0.0; y.len()];
+        }
+        let data = self.data(&node.args[0]);
+        let x: Vec<f64> = node.args[0].layout.indices().map(|at| data.at(at)).collect();
+        let terms = x.len() / y.len();
+        let factor = ROUNDING / 2.0 * (8.0 + (terms as f64).sqrt());
+        (0..y.len())
+            .map(|i| {
+                let finite = x[i * terms..][..terms].iter().map(|x| x.abs()).filter(|x| x.is_finite() && *x > 0.0);
+                let (mut largest, mut smallest) = (1.0, 1.0);
+                finite.for_each(|x| if x > 1.0 { largest *= x } else { smallest *= x });
+                let within = largest < f32::MAX as f64 && smallest > TINY;
+                if !within {
+                    f64::INFINITY
+                } else if y.at(i).is_finite() {
+                    factor * y.at(i).abs() + TINY
+                } else {
+                    0.0
+                }
+            })
+            .collect()
+    }
+
+    /// Bounds of recurrences along lines: every element rounds once in its block and once per carry.
+    fn scanned(&self, node: &Node, scan: Scan, y: &Data) -> Vec<f64> {
+        if !node.value.dtype.is_float() {
+            return vec![0.0; y.len()];
+        }
+        let len = node.value.shape.last().copied().unwrap_or(1);
+        let factor = ROUNDING * (16.0 + len.min(1024) as f64 + (len as f64).sqrt());
+        if scan == Scan::LogAddExp {
+            let mut largest: f64 = 1.0;
+            return scaled(y, |y| if y.is_finite() { y.abs() } else { 1.0 })
+                .iter()
+                .enumerate()
+                .map(|(i, size)| {
+                    largest = if i % len == 0 { size.max(1.0) } else { largest.max(*size) };
+                    if y.at(i).is_finite() { factor * largest } else { 0.0 }
+                })
+                .collect();
+        }
+        let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
+        let links = View { data: &data[1], layout: &node.args[1].layout };
+        let along = |x: &Data, layout| {
+            evaluate(&node.value, &[View { data: x, layout }, links], None).expect("the reference was evaluated before")
+        };
+        let sizes = along(&data[0], &node.args[0].layout);
+        // What was flushed to zero comes through the links as well.
+        let flushed = along(&Data::F32(vec![TINY as f32; y.len()]), &Layout::contiguous(&node.value.shape));
+        let mut beyond = false;
+        (0..y.len())
+            .map(|i| {
+                // A number beyond the type's is one more infinity to a device that has no wider type.
+                beyond = (beyond && i % len > 0) || !sizes.at(i).is_finite();
+                match (beyond, y.at(i).is_finite()) {
+                    (false, _) => factor * sizes.at(i) + flushed.at(i),
+                    (true, true) => f64::INFINITY,
+                    (true, false) => 0.0,
+                }
+            })
+            .collect()
     }
 
     fn data(&self, arg: &Arg) -> Arc<Data> {

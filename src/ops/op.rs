@@ -31,6 +31,8 @@ pub enum Op {
         /// How many trailing dimensions are folded.
         dims: usize,
     },
+    /// A recurrence along the last dimension: `y_0 = x_0`, and `y_k` follows from `y_{k-1}` and `x_k`.
+    Scan(Scan),
     /// `y[batch.., rows.., cols..] = Σ a[batch.., rows.., inner..] b[batch.., inner.., cols..]`, the sum running over all
     /// inner dimensions. Both operands have all batch dimensions, which are those that no field counts.
     Matmul {
@@ -86,10 +88,24 @@ pub enum Op {
 #[allow(missing_docs, reason = "the names are the field's own")]
 pub enum Fold {
     Sum,
-    #[allow(dead_code, reason = "products come with the next change")]
     Prod,
     Max,
     Min,
+}
+
+/// What a scan carries from one element to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scan {
+    /// `y_k = a_{k-1} y_{k-1} + x_k`; operands `x` and the links `a`, of which there is one less.
+    ///
+    /// The derivative is the same recurrence from the other end: `s_k = g_k + a_k s_{k+1}`.
+    Linear,
+    /// The largest so far, NaN from the first one on.
+    Max,
+    /// The smallest so far, NaN from the first one on.
+    Min,
+    /// `y_k = ln(exp y_{k-1} + exp x_k)`.
+    LogAddExp,
 }
 
 /// The distribution of a random value.
@@ -120,6 +136,10 @@ impl Op {
             Op::Reduce { fold: Fold::Prod, .. } => "prod",
             Op::Reduce { fold: Fold::Max, .. } => "amax",
             Op::Reduce { fold: Fold::Min, .. } => "amin",
+            Op::Scan(Scan::Linear) => "linear_scan",
+            Op::Scan(Scan::Max) => "cummax",
+            Op::Scan(Scan::Min) => "cummin",
+            Op::Scan(Scan::LogAddExp) => "logcumsumexp",
             Op::Matmul { .. } => "matmul",
             Op::OverlapAdd { .. } => "overlap_add",
             Op::Gather { .. } => "gather",
@@ -140,6 +160,7 @@ impl Op {
             Op::Full(_) | Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => true,
             Op::Data
             | Op::Reduce { .. }
+            | Op::Scan(_)
             | Op::Matmul { .. }
             | Op::OverlapAdd { .. }
             | Op::Gather { .. }
@@ -174,6 +195,7 @@ impl Op {
             | Op::Map(_)
             | Op::Cast
             | Op::Reduce { .. }
+            | Op::Scan(_)
             | Op::Matmul { .. }
             | Op::OverlapAdd { .. }
             | Op::Gather { .. }

@@ -1,4 +1,4 @@
-//! Reductions: folds over dimensions, and the statistics made of them.
+//! Reductions: folds over dimensions, and what is summed, multiplied, averaged and counted by them.
 
 use crate::dtype::DType;
 use crate::error::misuse;
@@ -6,8 +6,7 @@ use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::{Fold, Op};
-use crate::ops::ranges::iota;
-use crate::shape::{Dims, Ints, Layout, axes, axis, numel};
+use crate::shape::{Dims, Ints, Layout, axes, numel};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands};
@@ -15,7 +14,7 @@ use crate::tensor::value::{Operand, Operands};
 impl Tensor {
     /// The value of a fold over `dims` (sorted), which are kept with size 1.
     #[track_caller]
-    fn fold(&self, fold: Fold, dims: &[usize], dtype: DType) -> Tensor {
+    pub(crate) fn fold(&self, fold: Fold, dims: &[usize], dtype: DType) -> Tensor {
         let compute = match dtype {
             DType::Bool => DType::I32,
             dtype => dtype.compute(),
@@ -25,7 +24,9 @@ impl Tensor {
         let with_ones = self.kept(dims);
         let empty = dims.iter().any(|&d| self.shape()[d] == 0);
         let y = if empty {
-            full(0.0, shape, compute, &self.0.device)
+            // An empty fold of bools is none of them (`Max`) or all of them (`Min`); that of numbers is refused.
+            let neutral = matches!(fold, Fold::Prod | Fold::Min) as u8 as f64;
+            full(neutral, shape, compute, &self.0.device)
         } else {
             let operand = cast_operand(self.operand(), compute);
             let order: Dims = kept.iter().chain(dims).copied().collect();
@@ -39,7 +40,7 @@ impl Tensor {
 
     /// A differentiable fold: `rule` gets the gradient with the reduced dimensions kept.
     #[track_caller]
-    fn folded(
+    pub(crate) fn folded(
         &self,
         name: &'static str,
         y: Tensor,
@@ -78,7 +79,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn sum_named(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
+    pub(crate) fn sum_named(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let from = Dims::from_slice(self.shape());
         let y = self.fold(Fold::Sum, &dims, dtype);
@@ -101,240 +102,198 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn mean_named(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
+    pub(crate) fn mean_named(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
         self.expect_float("mean");
         let n = self.count(&dims);
         let from = Dims::from_slice(self.shape());
         let with_ones = self.kept(&dims);
-        let definition = || self.sum_named("SumBackward1", dims.clone(), keepdim) / n;
+        let definition = || self.rounded_once(|x| x.sum_named("SumBackward1", dims.clone(), keepdim) / n);
         composite(name, &[self], &[], definition, move |call| {
             vec![Some((call.g.reshape(&with_ones[..]) / n).expand(&from[..]))]
         })
     }
 
-    /// The largest element, NaN if one is. Derivative: shared evenly among the elements that are largest.
-    ///
-    /// # Panics
-    /// If there are no elements.
+    /// The product of all elements; of bools, 1 if all are true. Derivative: the product of all others, which is exact where
+    /// elements are 0. The product of nothing is 1.
     #[track_caller]
-    pub fn max(&self) -> Tensor {
-        self.extreme("max", "MaxBackward1", Fold::Max, axes("max", self.shape(), ()), false)
+    pub fn prod(&self) -> Tensor {
+        self.prod_over(axes("prod", self.shape(), ()), false)
     }
 
-    /// The smallest element, NaN if one is. Derivative: shared evenly among the elements that are smallest.
-    ///
-    /// # Panics
-    /// If there are no elements.
-    #[track_caller]
-    pub fn min(&self) -> Tensor {
-        self.extreme("min", "MinBackward1", Fold::Min, axes("min", self.shape(), ()), false)
-    }
-
-    /// The largest elements over dimensions. Derivative: shared evenly among the elements that are largest.
-    #[track_caller]
-    pub fn amax(&self, dims: impl Ints, keepdim: bool) -> Tensor {
-        self.extreme("amax", "AmaxBackward0", Fold::Max, axes("amax", self.shape(), dims), keepdim)
-    }
-
-    /// The smallest elements over dimensions. Derivative: shared evenly among the elements that are smallest.
-    #[track_caller]
-    pub fn amin(&self, dims: impl Ints, keepdim: bool) -> Tensor {
-        self.extreme("amin", "AminBackward0", Fold::Min, axes("amin", self.shape(), dims), keepdim)
-    }
-
-    #[track_caller]
-    fn extreme(&self, op: &str, name: &'static str, fold: Fold, dims: Dims, keepdim: bool) -> Tensor {
-        if dims.iter().any(|&d| self.shape()[d] == 0) {
-            misuse(op, format!("{:?} has no elements to compare", self.shape()));
-        }
-        let y = self.fold(fold, &dims, self.dtype());
-        // As in PyTorch, NaN equals itself in `max` and `min`, and does not in `amax` and `amin`.
-        let nan_ties = matches!(op, "max" | "min");
-        let reduced = dims.clone();
-        let with_ones = self.kept(&dims);
-        self.folded(name, y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
-            let [x, y] = saved else { unreachable!("both are saved") };
-            let found = x.eq(y.reshape(&with_ones[..]));
-            let found = if nan_ties { found.logical_or(x.isnan()) } else { found };
-            let mask = found.cast(g.dtype());
-            if reduced.is_empty() {
-                return g * mask;
-            }
-            let ties = mask.sum_dim(&reduced[..], true);
-            mask * (g / ties)
-        })
-    }
-
-    /// The largest elements over one dimension, and where they are: the first one where several are.
-    /// Derivative: 1 for the element returned.
+    /// The product over dimensions, which are kept with size 1 or disappear; otherwise as [`Tensor::prod`].
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
-    /// let (values, indices) = Tensor::new([[1.0, 5.0], [7.0, 2.0]], &Device::cpu()).max_dim(1, false);
-    /// assert_eq!((values.to_vec::<f32>()?, indices.to_vec::<i32>()?), (vec![5.0, 7.0], vec![1, 0]));
+    /// let x = Tensor::new([[2.0, 3.0], [0.0, 5.0]], &Device::cpu()).requires_grad_(true)?;
+    /// let y = x.prod_dim(1, false);
+    /// assert_eq!(y.to_vec::<f32>()?, [6.0, 0.0]);
+    /// y.sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 2.0, 5.0, 0.0]);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     ///
     /// # Panics
-    /// If the dimension is out of range or has no elements.
+    /// If a dimension is out of range or named twice.
     #[track_caller]
-    pub fn max_dim(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        self.extreme_dim("max_dim", Fold::Max, dim, keepdim)
-    }
-
-    /// The smallest elements over one dimension, and where they are; otherwise as [`Tensor::max_dim`].
-    #[track_caller]
-    pub fn min_dim(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        self.extreme_dim("min_dim", Fold::Min, dim, keepdim)
+    pub fn prod_dim(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        self.prod_over(axes("prod", self.shape(), dims), keepdim)
     }
 
     #[track_caller]
-    fn extreme_dim(&self, op: &str, fold: Fold, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        let d = axis(op, self.shape(), dim);
-        let indices = self.arg_extreme(op, fold, Some(dim), true);
-        if self.rank() == 0 {
-            return (self.reshape(()), indices);
-        }
-        let values = self.gather(d as isize, &indices);
-        match keepdim {
-            true => (values, indices),
-            false => (values.squeeze(d as isize), indices.squeeze(d as isize)),
-        }
-    }
-
-    /// Where the largest element is, along one dimension or, without one, in row-major order of all; the first one
-    /// where several are, and NaN counts as largest.
-    ///
-    /// # Panics
-    /// If the dimension is out of range or there are no elements.
-    #[track_caller]
-    pub fn argmax(&self, dim: impl Into<Option<isize>>, keepdim: bool) -> Tensor {
-        self.arg_extreme("argmax", Fold::Max, dim.into(), keepdim)
-    }
-
-    /// Where the smallest element is; otherwise as [`Tensor::argmax`].
-    #[track_caller]
-    pub fn argmin(&self, dim: impl Into<Option<isize>>, keepdim: bool) -> Tensor {
-        self.arg_extreme("argmin", Fold::Min, dim.into(), keepdim)
-    }
-
-    /// The smallest index of an element that equals the extreme one, or is NaN.
-    #[track_caller]
-    fn arg_extreme(&self, op: &str, fold: Fold, dim: Option<isize>, keepdim: bool) -> Tensor {
-        let x = self.detach();
-        let Some(dim) = dim else {
-            let index = x.reshape(-1).arg_extreme(op, fold, Some(0), false);
-            return if keepdim { index.reshape(vec![1usize; self.rank()]) } else { index };
-        };
-        let d = axis(op, x.shape(), dim);
-        if x.numel() == 0 && x.shape()[d] == 0 {
-            misuse(op, format!("{:?} has no elements to compare", x.shape()));
-        }
-        if x.rank() == 0 {
-            return full(0.0, Dims::new(), DType::I32, &x.device());
-        }
-        let n = x.shape()[d];
-        let extreme = x.fold(fold, &[d], x.dtype());
-        let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.isnan()) } else { x.eq(&extreme) };
-        let mut along = Dims::from_elem(1, x.rank());
-        along[d] = n;
-        let index =
-            Tensor::where_(&found, iota(n, &x.device()).reshape(&along[..]), n).fold(Fold::Min, &[d], DType::I32);
-        if keepdim { index } else { index.squeeze(d as isize) }
-    }
-
-    /// The variance of all elements, divided by `n - correction`; 1 is the unbiased estimate.
-    /// Derivative: `2 (x - mean) / (n - correction)`.
-    #[track_caller]
-    pub fn var(&self, correction: f64) -> Tensor {
-        self.var_over(axes("var", self.shape(), ()), correction, false)
-    }
-
-    /// The variance over dimensions, divided by `n - correction`; otherwise as [`Tensor::var`].
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let x = Tensor::new([[1.0, 3.0], [2.0, 6.0]], &Device::cpu());
-    /// assert_eq!(x.var_dim(1, 1.0, false).to_vec::<f32>()?, [2.0, 8.0]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn var_dim(&self, dims: impl Ints, correction: f64, keepdim: bool) -> Tensor {
-        self.var_over(axes("var", self.shape(), dims), correction, keepdim)
-    }
-
-    #[track_caller]
-    fn var_over(&self, dims: Dims, correction: f64, keepdim: bool) -> Tensor {
-        self.expect_float("var");
-        let divisor = (self.count(&dims) - correction).max(0.0);
-        let with_ones = self.kept(&dims);
+    fn prod_over(&self, dims: Dims, keepdim: bool) -> Tensor {
+        let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
+        let y = self.fold(Fold::Prod, &dims, dtype);
         let over = dims.clone();
-        // Two passes, the mean first: the difference of mean square and squared mean loses all digits.
-        let centred = move |x: &Tensor| x - x.mean_named("MeanBackward1", over.clone(), true);
-        let definition = || {
-            let d = centred(self);
-            (&d * &d).sum_named("SumBackward1", dims.clone(), keepdim) / divisor
-        };
-        let rule = centred.clone();
-        composite("VarBackward0", &[self], &[Save::Input(self)], definition, move |call| {
-            vec![Some(rule(&call.saved[0]) * (call.g.reshape(&with_ones[..]) * (2.0 / divisor)))]
+        self.folded("ProdBackward0", y, dims, keepdim, &[Save::Input(self)], move |g, saved| {
+            (saved[0].wide().products_of_others(&over) * g).cast(g.dtype())
         })
     }
 
-    /// The 2-norm of all elements, `√Σx²`. Derivative: `x / y`, 0 where the norm is 0.
+    /// For every element, the product of all others over `dims`.
     #[track_caller]
-    pub fn norm(&self) -> Tensor {
-        self.norm_over(2.0, axes("norm", self.shape(), ()), false)
+    fn products_of_others(&self, dims: &[usize]) -> Tensor {
+        if self.numel() == 0 || dims.is_empty() {
+            return self.ones_like();
+        }
+        let kept = (0..self.rank()).filter(|d| !dims.contains(d));
+        let order: Dims = kept.chain(dims.iter().copied()).collect();
+        let mut back = Dims::from_elem(0, self.rank());
+        order.iter().enumerate().for_each(|(i, &d)| back[d] = i);
+        let x = self.permute(&order[..]);
+        let shape = Dims::from_slice(x.shape());
+        let n = numel(&shape[self.rank() - dims.len()..]);
+        let lines = x.reshape([(self.numel() / n) as isize, -1]);
+        let others = lines.products_before(1) * lines.flip(1).products_before(1).flip(1);
+        others.reshape(&shape[..]).permute(&back[..])
     }
 
-    /// The p-norm over dimensions, `(Σ|x|ᵖ)^(1/p)`; `p` may be infinite (the largest `|x|`) or 0 (how many are not 0).
-    /// Derivative: `sign(x) (|x| / y)ᵖ⁻¹`, 0 where the norm is 0.
+    /// `ln Σeˣ` over dimensions, without overflow; all of them for `()`. Derivative: `eˣ⁻ʸ`. Of nothing, it is -∞.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
-    /// let x = Tensor::new([[3.0, -4.0]], &Device::cpu());
-    /// assert_eq!(x.norm_dim(2.0, 1, false).item()?, 5.0);
-    /// assert_eq!(x.norm_dim(f64::INFINITY, 1, false).item()?, 4.0);
+    /// let y = Tensor::new([[1000.0, 1000.0]], &Device::cpu()).logsumexp(1, false);
+    /// assert!((y.item()? - 1000.693).abs() < 1e-3);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     ///
-    /// Source: [torch.linalg.vector_norm](https://docs.pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html).
+    /// # Panics
+    /// If a dimension is out of range or named twice.
     #[track_caller]
-    pub fn norm_dim(&self, p: f64, dims: impl Ints, keepdim: bool) -> Tensor {
-        self.norm_over(p, axes("norm", self.shape(), dims), keepdim)
+    pub fn logsumexp(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        let dims = axes("logsumexp", self.shape(), dims);
+        let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F32) };
+        let with_ones = x.kept(&dims);
+        let empty = x.count(&dims) == 0.0;
+        let sum = |x: Tensor| x.sum_named("SumBackward1", dims.clone(), true);
+        let shifted = |x: &Tensor| {
+            if empty {
+                return sum(x.exp()).log();
+            }
+            let largest = x.detach().fold(Fold::Max, &dims, x.dtype());
+            // Nothing is to be subtracted from infinities.
+            let largest = Tensor::where_(&largest.abs().eq(f64::INFINITY), 0.0, &largest);
+            sum((x - &largest).exp()).log() + largest
+        };
+        let definition = || {
+            let y = x.rounded_once(shifted);
+            if keepdim { y } else { y.squeezed(&dims) }
+        };
+        composite("LogsumexpBackward0", &[&x], &[Save::Input(&x), Save::Output], definition, move |call| {
+            let [x, y] = call.saved else { unreachable!("both are saved") };
+            vec![Some(call.g.reshape(&with_ones[..]) * (x - y.reshape(&with_ones[..])).exp())]
+        })
+    }
+
+    /// The sum over dimensions of the elements that are numbers, all dimensions for `()`. Derivative: 1, and 0 for NaN.
+    ///
+    /// # Panics
+    /// If a dimension is out of range or named twice.
+    #[track_caller]
+    pub fn nansum(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        let dims = axes("nansum", self.shape(), dims);
+        let x = if self.dtype().is_float() { Tensor::where_(&self.isnan(), 0.0, self) } else { self.clone() };
+        x.sum_named("SumBackward1", dims, keepdim)
+    }
+
+    /// The mean over dimensions of the elements that are numbers, all dimensions for `()`; NaN where none is.
+    /// Derivative: 1 over their number, and 0 for NaN.
+    ///
+    /// # Panics
+    /// If the elements are no floats, or a dimension is out of range or named twice.
+    #[track_caller]
+    pub fn nanmean(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        self.expect_float("nanmean");
+        let dims = axes("nanmean", self.shape(), dims);
+        let n = self.isnan().logical_not().sum_named("SumBackward1", dims.clone(), keepdim);
+        self.rounded_once(|x| x.nansum(&dims[..], keepdim) / n)
+    }
+
+    /// Whether an element is not 0; NaN is not. Of nothing, false.
+    #[track_caller]
+    pub fn any(&self) -> Tensor {
+        self.some(Fold::Max, axes("any", self.shape(), ()), false)
+    }
+
+    /// Whether an element is not 0, over dimensions; otherwise as [`Tensor::any`].
+    ///
+    /// # Panics
+    /// If a dimension is out of range or named twice.
+    #[track_caller]
+    pub fn any_dim(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        self.some(Fold::Max, axes("any", self.shape(), dims), keepdim)
+    }
+
+    /// Whether no element is 0. Of nothing, true.
+    #[track_caller]
+    pub fn all(&self) -> Tensor {
+        self.some(Fold::Min, axes("all", self.shape(), ()), false)
+    }
+
+    /// Whether no element is 0, over dimensions; otherwise as [`Tensor::all`].
+    ///
+    /// # Panics
+    /// If a dimension is out of range or named twice.
+    #[track_caller]
+    pub fn all_dim(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        self.some(Fold::Min, axes("all", self.shape(), dims), keepdim)
     }
 
     #[track_caller]
-    fn norm_over(&self, p: f64, dims: Dims, keepdim: bool) -> Tensor {
-        self.expect_float("norm");
-        let sum = |x: Tensor| x.sum_named("SumBackward1", dims.clone(), keepdim);
-        if p == 0.0 {
-            return sum(self.ne(0.0).cast(self.dtype()));
-        }
-        if p == 1.0 {
-            return sum(self.abs());
-        }
-        if p.is_infinite() {
-            let fold = if p > 0.0 { Fold::Max } else { Fold::Min };
-            return self.abs().extreme("norm", "AmaxBackward0", fold, dims, keepdim);
-        }
-        let with_ones = self.kept(&dims);
-        let definition = || if p == 2.0 { sum(self * self).sqrt() } else { sum(self.abs().pow(p)).pow(1.0 / p) };
-        composite("LinalgVectorNormBackward0", &[self], &[Save::Input(self), Save::Output], definition, move |call| {
-            let [x, y] = call.saved else { unreachable!("both are saved") };
-            let (g, y) = (call.g.reshape(&with_ones[..]), y.reshape(&with_ones[..]));
-            let slope = if p == 2.0 { x / &y } else { x.sign() * (x.abs() / &y).pow(p - 1.0) };
-            vec![Some(Tensor::where_(&y.eq(0.0), 0.0, g * slope))]
-        })
+    fn some(&self, fold: Fold, dims: Dims, keepdim: bool) -> Tensor {
+        let y = self.ne(false).fold(fold, &dims, DType::Bool);
+        if keepdim { y } else { y.squeezed(&dims) }
+    }
+
+    /// How many elements are not 0 over dimensions, all of them for `()`.
+    ///
+    /// # Panics
+    /// If a dimension is out of range or named twice.
+    #[track_caller]
+    pub fn count_nonzero(&self, dims: impl Ints) -> Tensor {
+        let dims = axes("count_nonzero", self.shape(), dims);
+        self.ne(false).sum_named("SumBackward1", dims, false)
+    }
+
+    /// The listed dimensions, each of size 1, left out.
+    #[track_caller]
+    fn squeezed(&self, dims: &[usize]) -> Tensor {
+        if dims.is_empty() { self.clone() } else { self.squeeze(dims) }
+    }
+
+    /// `f` of the elements in the type that arithmetic runs in, its result rounded back once: inside, a sum of narrow
+    /// floats would lose digits and overflow.
+    #[track_caller]
+    pub(crate) fn rounded_once(&self, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+        f(&self.wide()).cast(self.dtype())
     }
 
     /// The shape after a reduction over `dims` that keeps them.
-    fn kept(&self, dims: &[usize]) -> Dims {
+    pub(crate) fn kept(&self, dims: &[usize]) -> Dims {
         (0..self.rank()).map(|d| if dims.contains(&d) { 1 } else { self.shape()[d] }).collect()
     }
 
     /// How many elements a reduction over `dims` combines.
-    fn count(&self, dims: &[usize]) -> f64 {
+    pub(crate) fn count(&self, dims: &[usize]) -> f64 {
         numel(&dims.iter().map(|&d| self.shape()[d]).collect::<Dims>()) as f64
     }
 

@@ -183,7 +183,7 @@ impl Tensor {
 
     /// The elements at one place of each line, and the places.
     #[track_caller]
-    fn picked(&self, d: usize, places: Tensor, keepdim: bool) -> (Tensor, Tensor) {
+    pub(crate) fn picked(&self, d: usize, places: Tensor, keepdim: bool) -> (Tensor, Tensor) {
         let values = self.gather(d as isize, &places);
         match keepdim || self.rank() == 0 {
             true => (values, places),

@@ -52,6 +52,7 @@ fn operation(words: &mut Vec<u64>, op: &Op) {
         Op::ArgSort { descending } => words.extend([13, *descending as u64]),
         Op::Search { right } => words.extend([14, *right as u64]),
         Op::OverlapAdd { dim, step, dilation } => words.extend([15, *dim as u64, *step as u64, *dilation as u64]),
+        Op::Scan(scan) => words.extend([16, *scan as u64]),
     }
 }
 

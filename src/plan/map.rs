@@ -84,6 +84,7 @@ impl Body<'_, '_> {
             Op::Data
             | Op::Full(_)
             | Op::Reduce { .. }
+            | Op::Scan(_)
             | Op::Matmul { .. }
             | Op::OverlapAdd { .. }
             | Op::Gather { .. }

@@ -13,6 +13,7 @@ mod map;
 mod memory;
 mod print;
 mod reduce;
+mod scan;
 mod sort;
 mod steps;
 pub mod template;

@@ -3,7 +3,8 @@
 
 use super::flow::Flow;
 use super::reduce::Reduction;
-use super::sort::Pass;
+use super::scan::{self, Pass, Stage};
+use super::sort;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
 use crate::tensor::device::{Arg, Source};
@@ -31,6 +32,7 @@ pub(super) enum Work {
     /// Pointwise nodes, or the copy of its base that a write begins with.
     Map,
     Reduce(Reduction),
+    Scan(Pass),
     /// The inner places that are added up.
     Matmul(Range<usize>),
     /// The places of each window that are added.
@@ -38,7 +40,7 @@ pub(super) enum Work {
     Gather,
     /// The entries of each line that are folded in.
     Scatter(Range<usize>),
-    ArgSort(Pass),
+    ArgSort(sort::Pass),
     Search,
     Write,
 }
@@ -93,6 +95,10 @@ impl Writer<'_> {
             Op::Data | Op::Full(_) => unreachable!("nothing computes {}", node.value.op.name()),
             Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => self.map(nodes),
             Op::Reduce { .. } => self.reduce(n),
+            Op::Scan(_) => {
+                let len = node.value.shape.last().copied().unwrap_or(1);
+                self.scan(n, node.value.numel() / len, len, None, Item::Node(n));
+            }
             Op::Matmul { inner, .. } => {
                 let shape = &node.args[0].layout.shape;
                 self.in_parts(n, numel(&shape[shape.len() - inner..]), &node.args, Work::Matmul);
@@ -180,8 +186,7 @@ impl Writer<'_> {
         let Some(second) = second else {
             return self.push(Work::Reduce(first), n, &node.args, Item::Node(n), true);
         };
-        let partial = Item::Scratch(self.schedule.scratch.len());
-        self.schedule.scratch.push(first.rows);
+        let partial = self.scratch(first.rows);
         self.push(Work::Reduce(first), n, &node.args, partial, false);
         self.push(Work::Reduce(second), n, &[], Item::Node(n), true);
         self.schedule.steps.last_mut().expect("just pushed").reads.push(partial);
@@ -190,11 +195,8 @@ impl Writer<'_> {
     /// Passes from the places in order to the places sorted, by turns in the result's buffer and in another one.
     fn argsort(&mut self, n: usize) {
         let node = self.flow.node(n);
-        let passes = Pass::all(node.value.shape.last().copied().unwrap_or(1));
-        let other = Item::Scratch(self.schedule.scratch.len());
-        if passes.len() > 1 {
-            self.schedule.scratch.push(node.value.numel());
-        }
+        let passes = sort::Pass::all(node.value.shape.last().copied().unwrap_or(1));
+        let other = if passes.len() > 1 { self.scratch(node.value.numel()) } else { Item::Node(n) };
         let last = passes.len() - 1;
         for (k, pass) in passes.into_iter().enumerate() {
             let [to, from] = if (last - k).is_multiple_of(2) { [Item::Node(n), other] } else { [other, Item::Node(n)] };
@@ -203,6 +205,35 @@ impl Writer<'_> {
                 self.schedule.steps.last_mut().expect("just pushed").reads.push(from);
             }
         }
+    }
+
+    /// A scan of lines, which are those of the operands or the totals `from` of the blocks of longer ones.
+    fn scan(&mut self, n: usize, lines: usize, len: usize, from: Option<Item>, to: Item) {
+        let block = scan::block(lines, len);
+        let blocks = len.div_ceil(block);
+        let mut carried = None;
+        if blocks > 1 {
+            let (totals, sums) = (self.scratch(3 * lines * blocks), self.scratch(lines * blocks));
+            self.pass(n, Pass { lines, len, block, from, stage: Stage::Totals }, totals);
+            self.scan(n, lines, blocks, Some(totals), sums);
+            carried = Some(sums);
+        }
+        self.pass(n, Pass { lines, len, block, from, stage: Stage::Elements { carried } }, to);
+    }
+
+    fn pass(&mut self, n: usize, pass: Pass, to: Item) {
+        let args = if pass.from.is_none() { &self.flow.node(n).args[..] } else { &[] };
+        self.push(Work::Scan(pass), n, args, to, to == Item::Node(n));
+        let reads = &mut self.schedule.steps.last_mut().expect("just pushed").reads;
+        reads.extend(pass.from);
+        if let Stage::Elements { carried } = pass.stage {
+            reads.extend(carried);
+        }
+    }
+
+    fn scratch(&mut self, len: usize) -> Item {
+        self.schedule.scratch.push(len);
+        Item::Scratch(self.schedule.scratch.len() - 1)
     }
 
     /// Steps that each add a part of a sum to the result; all but the first read `again` alone.

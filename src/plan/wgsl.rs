@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::memory::Memory;
 use super::steps::{Item, Step, Work};
-use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, sort, window};
+use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, scan, sort, window};
 use crate::dtype::DType;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
@@ -20,6 +20,7 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
             let from = step.reads.iter().find(|item| matches!(item, Item::Scratch(_)));
             reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0])
         }
+        Work::Scan(pass) => scan::scan(&mut text, n, pass, step.writes[0]),
         Work::Matmul(columns) => contract::matmul(&mut text, n, columns.clone()),
         Work::OverlapAdd(places) => window::overlap_add(&mut text, n, places.clone()),
         Work::Gather => index::gather(&mut text, n),

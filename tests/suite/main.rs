@@ -14,5 +14,6 @@ mod order;
 mod parity;
 mod plans;
 mod programs;
+mod reductions;
 mod sabotage;
 mod seeds;

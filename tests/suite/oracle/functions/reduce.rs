@@ -1,7 +1,8 @@
 //! Reductions, statistics and scans.
 
-use super::super::call::{Value, unsupported};
+use super::super::call::{Stop, Value, unsupported};
 use super::{Answer, Args, one};
+use wgrad::{CovOptions, Interpolation, Tensor};
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
     one(match function {
@@ -13,30 +14,88 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             (x, None) => x.mean(),
             (x, Some(dims)) => x.mean_dim(dims, a.flag("keepdim")),
         },
+        "prod" => match (a.tensor()?, a.ints("dim")?) {
+            (x, None) => x.prod(),
+            (x, Some(dims)) => x.prod_dim(dims, a.flag("keepdim")),
+        },
+        "any" => match (a.tensor()?, a.ints("dim")?) {
+            (x, None) => x.any(),
+            (x, Some(dims)) => x.any_dim(dims, a.flag("keepdim")),
+        },
+        "all" => match (a.tensor()?, a.ints("dim")?) {
+            (x, None) => x.all(),
+            (x, Some(dims)) => x.all_dim(dims, a.flag("keepdim")),
+        },
+        "logsumexp" => a.tensor()?.logsumexp(a.ints("dim")?.unwrap_or_default(), a.flag("keepdim")),
+        "nansum" => a.tensor()?.nansum(a.ints("dim")?.unwrap_or_default(), a.flag("keepdim")),
+        "nanmean" => a.tensor()?.nanmean(a.ints("dim")?.unwrap_or_default(), a.flag("keepdim")),
+        "count_nonzero" => a.tensor()?.count_nonzero(a.ints("dim")?.unwrap_or_default()),
         "amax" => a.tensor()?.amax(a.ints("dim")?.unwrap_or_default(), a.flag("keepdim")),
         "amin" => a.tensor()?.amin(a.ints("dim")?.unwrap_or_default(), a.flag("keepdim")),
-        "max" | "min" => {
-            let (x, dim) = (a.tensor()?, a.next("dim"));
-            let (values, indices) = match (function, dim) {
-                ("max", Value::None) => return one(x.max()),
-                (_, Value::None) => return one(x.min()),
-                ("max", Value::Int(dim)) => x.max_dim(dim as isize, a.flag("keepdim")),
-                (_, Value::Int(dim)) => x.min_dim(dim as isize, a.flag("keepdim")),
-                _ => return unsupported("max of two tensors"),
+        "aminmax" => return two(a.tensor()?.aminmax(dimension(a)?, a.flag("keepdim"))),
+        "argmax" => a.tensor()?.argmax(dimension(a)?, a.flag("keepdim")),
+        "argmin" => a.tensor()?.argmin(dimension(a)?, a.flag("keepdim")),
+        "max" | "min" | "median" | "nanmedian" => {
+            let (x, dim) = (a.tensor()?, dimension(a)?);
+            return match (function, dim, a.flag("keepdim")) {
+                ("max", None, _) => one(x.max()),
+                ("min", None, _) => one(x.min()),
+                ("median", None, _) => one(x.median()),
+                (_, None, _) => one(x.nanmedian()),
+                ("max", Some(dim), keepdim) => two(x.max_dim(dim, keepdim)),
+                ("min", Some(dim), keepdim) => two(x.min_dim(dim, keepdim)),
+                ("median", Some(dim), keepdim) => two(x.median_dim(dim, keepdim)),
+                (_, Some(dim), keepdim) => two(x.nanmedian_dim(dim, keepdim)),
             };
-            return Ok(Some(vec![values, indices]));
         }
-        "argmax" => a.tensor()?.argmax(a.ints("dim")?.map(|dims| dims[0]), a.flag("keepdim")),
-        "argmin" => a.tensor()?.argmin(a.ints("dim")?.map(|dims| dims[0]), a.flag("keepdim")),
-        "var" => match (a.tensor()?, a.ints("dim")?, a.named.remove("correction")) {
-            (x, None, None) => x.var(1.0),
-            (x, None, Some(Value::Int(n))) => x.var(n as f64),
-            (x, Some(dims), Some(Value::Int(n))) => x.var_dim(dims, n as f64, a.flag("keepdim")),
-            (x, Some(dims), None) => x.var_dim(dims, 1.0, a.flag("keepdim")),
-            _ => return unsupported("var with such a correction"),
-        },
-        "norm" => {
-            let (x, p) = (a.tensor()?, a.next("p"));
+        "quantile" | "nanquantile" => {
+            let (x, q) = (a.tensor()?, a.next("q"));
+            let q = match q {
+                Value::Tensor(q) => wgrad::Arg::from(q),
+                Value::Float(q) => q.into(),
+                Value::Int(q) => (q as f64).into(),
+                _ => return unsupported("a share that is no number"),
+            };
+            let (dim, keepdim) = (dimension(a)?, a.flag("keepdim"));
+            let between = match a.next("interpolation") {
+                Value::None => Interpolation::Linear,
+                Value::Text(word) => match word.as_str() {
+                    "linear" => Interpolation::Linear,
+                    "lower" => Interpolation::Lower,
+                    "higher" => Interpolation::Higher,
+                    "midpoint" => Interpolation::Midpoint,
+                    "nearest" => Interpolation::Nearest,
+                    _ => return unsupported(word),
+                },
+                _ => return unsupported("an interpolation without a name"),
+            };
+            match function {
+                "quantile" => x.quantile_with(q, dim, keepdim, between),
+                _ => x.nanquantile_with(q, dim, keepdim, between),
+            }
+        }
+        "var" | "std" | "var_mean" | "std_mean" => {
+            let (x, dims) = (a.tensor()?, a.ints("dim")?);
+            let correction = a.named.remove("correction");
+            let correction = match (correction, a.named.remove("unbiased")) {
+                (Some(Value::Int(n)), _) => n as f64,
+                (Some(Value::Float(n)), _) => n,
+                (_, Some(Value::Bool(false))) => 0.0,
+                _ => 1.0,
+            };
+            let (all, keepdim) = (dims.is_none(), a.flag("keepdim"));
+            let dims = dims.unwrap_or_default();
+            match function {
+                "var" if all => x.var(correction),
+                "std" if all => x.std(correction),
+                "var" => x.var_dim(dims, correction, keepdim),
+                "std" => x.std_dim(dims, correction, keepdim),
+                "var_mean" => return two(x.var_mean(dims, correction, keepdim)),
+                _ => return two(x.std_mean(dims, correction, keepdim)),
+            }
+        }
+        "norm" | "vector_norm" => {
+            let (x, p) = (a.tensor()?, a.next(if function == "norm" { "p" } else { "ord" }));
             let p = match p {
                 Value::None => 2.0,
                 Value::Text(p) if p == "fro" => 2.0,
@@ -44,11 +103,66 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 Value::Float(p) => p,
                 _ => return unsupported("a norm that is no p-norm"),
             };
-            match a.ints("dim")? {
-                None if p == 2.0 => x.norm(),
-                dims => x.norm_dim(p, dims.unwrap_or_default(), a.flag("keepdim")),
+            match (function, a.ints("dim")?) {
+                ("norm", None) if p == 2.0 => x.norm(),
+                ("norm", dims) => x.norm_dim(p, dims.unwrap_or_default(), a.flag("keepdim")),
+                (_, dims) => x.vector_norm(p, dims.unwrap_or_default(), a.flag("keepdim")),
+            }
+        }
+        "dist" => {
+            let (x, y) = (a.tensor()?, a.tensor()?);
+            x.dist(&y, a.number("p", 2.0)?)
+        }
+        "cov" => {
+            let x = a.tensor()?;
+            let mut weights = |name: &str| match a.named.remove(name) {
+                Some(Value::Tensor(w)) => Some(w),
+                _ => None,
+            };
+            let (frequencies, weights) = (weights("fweights"), weights("aweights"));
+            x.cov(CovOptions { correction: a.number("correction", 1.0)?, frequencies, weights })
+        }
+        "corrcoef" => a.tensor()?.corrcoef(),
+        "cumsum" => a.tensor()?.cumsum(a.int("dim")?),
+        "cumprod" => a.tensor()?.cumprod(a.int("dim")?),
+        "logcumsumexp" => a.tensor()?.logcumsumexp(a.int("dim")?),
+        "cummax" => return two(a.tensor()?.cummax(a.int("dim")?)),
+        "cummin" => return two(a.tensor()?.cummin(a.int("dim")?)),
+        "diff" => {
+            let (x, n) = (a.tensor()?, a.number("n", 1.0)?);
+            let dim = dimension(a)?.unwrap_or(-1);
+            let mut end = |name: &str| match a.next(name) {
+                Value::Tensor(x) => Some(x),
+                _ => None,
+            };
+            let (before, after) = (end("prepend"), end("append"));
+            let parts = [before, Some(x), after].into_iter().flatten().collect::<Vec<Tensor>>();
+            Tensor::cat(&parts, dim).diff(n as usize, dim)
+        }
+        "trapezoid" | "trapz" | "cumulative_trapezoid" => {
+            let (y, x) = (a.tensor()?, a.next("x"));
+            let dx: wgrad::Arg = match x {
+                Value::Tensor(x) => x.into(),
+                _ => a.number("dx", 1.0)?.into(),
+            };
+            let dim = dimension(a)?.unwrap_or(-1);
+            match function {
+                "cumulative_trapezoid" => y.cumulative_trapezoid(dx, dim),
+                _ => y.trapezoid(dx, dim),
             }
         }
         _ => return Ok(None),
     })
+}
+
+fn two((a, b): (Tensor, Tensor)) -> Answer {
+    Ok(Some(vec![a, b]))
+}
+
+fn dimension(a: &mut Args) -> Result<Option<isize>, Stop> {
+    match a.next("dim") {
+        Value::None => Ok(None),
+        Value::Int(dim) => Ok(Some(dim as isize)),
+        _ => unsupported("several dimensions"),
+    }
 }
