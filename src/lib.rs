@@ -17,6 +17,7 @@ pub mod optim;
 mod plan;
 pub mod random;
 mod shape;
+mod single;
 mod tensor;
 
 pub use autograd::BackwardOptions;

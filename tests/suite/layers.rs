@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the ground up. A file imports from its own layer and below.
 const LAYERS: &[&[&str]] = &[
-    &["error", "dtype", "shape", "data", "random"],
+    &["error", "dtype", "shape", "data", "random", "single"],
     &["tensor", "ops"],
     &["autograd"],
     &["plan"],
