@@ -8,7 +8,7 @@ const ROUND: f32 = 12_582_912.0;
 
 /// `c` where the condition holds, else `x`: written so that both sides are computed.
 #[inline(always)]
-fn select(condition: bool, c: f32, x: f32) -> f32 {
+pub fn select(condition: bool, c: f32, x: f32) -> f32 {
     if condition { c } else { x }
 }
 
@@ -110,6 +110,56 @@ pub fn sigmoid(x: f32) -> f32 {
     // Only negative numbers are exponentiated, so nothing overflows.
     let e = exp(-x.abs());
     select(x.is_nan(), x, select(x < 0.0, e, 1.0) / (1.0 + e))
+}
+
+/// `ln(1 + eˣ)`.
+#[inline(always)]
+pub fn softplus(x: f32) -> f32 {
+    let y = select(x > 0.0, x, 0.0) + log1p(exp(-x.abs()));
+    select(x.is_nan(), x, y)
+}
+
+/// `e^(a²) erfc a` for `0 ≤ a ≤ 10.1`. The polynomial in `(a - 2) / (a + 2)` is Norbert Juffa's form.
+#[inline(always)]
+fn erfcx(a: f32) -> f32 {
+    let q = (a - 2.0) / (a + 2.0);
+    let p = 0.001_313_615_1 + q * (-0.001_230_807_5 + q * -0.000_401_091_15);
+    let p = -0.054_204_486 + q * (-0.008_059_751 + q * (0.008_632_4 + q * p));
+    let p = 0.276_978_4 + q * (-0.092_763_98 + q * (-0.166_031_4 + q * (0.164_055_32 + q * p)));
+    (1.0 + p) / (1.0 + 2.0 * a)
+}
+
+/// `e^(-scale a²)`: the square of the upper bits is exact.
+#[inline(always)]
+fn exp_square(a: f32, scale: f32) -> f32 {
+    let h = f32::from_bits(a.to_bits() & 0xffff_f000);
+    exp(-scale * (h * h)) * exp(-scale * ((a - h) * (a + h)))
+}
+
+/// `1 - erf x`.
+#[inline(always)]
+pub fn erfc(x: f32) -> f32 {
+    let a = select(x.abs() < 10.1, x.abs(), 10.1);
+    let y = erfcx(a) * exp_square(a, 1.0);
+    select(x.is_nan(), x, select(x < 0.0, 2.0 - y, y))
+}
+
+/// The error function.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let z = select(x * x < 0.85, x * x, 0.85);
+    let p = -0.026_859_698 + z * (0.005_201_706 + z * (-0.000_814_968_76 + z * 0.000_083_972_88));
+    let near = x + x * (0.128_379_17 + z * (-0.376_126_35 + z * (0.112_837_02 + z * p)));
+    let far = (1.0 - erfc(x.abs())).copysign(x);
+    select(x.is_nan() || x == 0.0, x, select(x.abs() < 0.92, near, far))
+}
+
+/// The standard normal distribution's integral up to `x`.
+#[inline(always)]
+pub fn normal_cdf(x: f32) -> f32 {
+    let a = select(x.abs() < 14.2, x.abs(), 14.2);
+    let y = 0.5 * erfcx(std::f32::consts::FRAC_1_SQRT_2 * a) * exp_square(a, 0.5);
+    select(x.is_nan(), x, select(x < 0.0, y, 1.0 - y))
 }
 
 #[cfg(test)]

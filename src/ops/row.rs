@@ -195,6 +195,19 @@ macro_rules! eval {
         }
     };
     (Float $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::float(args, dtype, $f) };
+    (Arithmetic $arity:ident ($($x:ident)*) $f:expr, $int:expr, $single:expr) => {
+        |args, dtype| match dtype {
+            DType::F32 => $arity::each::<f32, f32>(args, $single),
+            DType::F64 => $arity::float(args, dtype, $f),
+            _ => $arity::bits(args, dtype, |$($x),*| $int($($x),*)),
+        }
+    };
+    (Float $arity:ident ($($x:ident)*) $f:expr, $int:expr, $single:expr) => {
+        |args, dtype| match dtype {
+            DType::F64 => $arity::float(args, dtype, $f),
+            _ => $arity::each::<f32, f32>(args, $single),
+        }
+    };
     (Test $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::test(args, $f) };
     (Logic $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::logic(args, $f) };
     (Bits $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::bits(args, dtype, $int) };

@@ -6,13 +6,15 @@
 use crate::dtype::DType;
 use crate::ops::map::{Arg, map};
 use crate::ops::row::{Derivative, Domain, Meaning, Row, RowKind, binary, eval, eval_choice, ternary, unary};
+use crate::single;
 use crate::tensor::Tensor;
 
 /// Turns rows into statics, methods of [`Tensor`] and the list `ROWS`. A row without documentation has no method: what
-/// calls it is written by hand.
+/// calls it is written by hand. `single:` is the meaning over `f32`, where the one over `f64` would take much longer.
 macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident($($x:ident),*) => $node:literal $kind:ident {
         cpu: $cpu:expr,
+        $(single: $single:expr,)?
         $(int: $int:expr,)?
         wgsl: $wgsl:literal,
         $(wgsl_int: $wgsl_int:literal,)?
@@ -28,7 +30,8 @@ macro_rules! rows {
                 node: concat!($node, "Backward0"),
                 kind: RowKind::$kind,
                 cpu: rows!(@meaning ($($x)*) $cpu),
-                eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)),
+                eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)
+                    $(, $single)?),
                 wgsl: $wgsl,
                 wgsl_int: concat!($($wgsl_int)?),
                 grads: &[$(Derivative {
@@ -52,9 +55,11 @@ macro_rules! rows {
     (@meaning (x) $f:expr) => { Meaning::Unary($f) };
     (@meaning (a b) $f:expr) => { Meaning::Binary($f) };
     (@meaning (a b c) $f:expr) => { Meaning::Ternary($f) };
-    (@eval $kind:ident (x) $f:expr, $int:expr) => { eval!($kind unary (x) $f, $int) };
-    (@eval $kind:ident (a b) $f:expr, $int:expr) => { eval!($kind binary (a b) $f, $int) };
-    (@eval $kind:ident (a b c) $f:expr, $int:expr) => { eval!($kind ternary (a b c) $f, $int) };
+    (@eval $kind:ident (x) $f:expr, $int:expr $(, $single:expr)?) => { eval!($kind unary (x) $f, $int $(, $single)?) };
+    (@eval $kind:ident (a b) $f:expr, $int:expr $(, $single:expr)?) => { eval!($kind binary (a b) $f, $int $(, $single)?) };
+    (@eval $kind:ident (a b c) $f:expr, $int:expr $(, $single:expr)?) => {
+        eval!($kind ternary (a b c) $f, $int $(, $single)?)
+    };
     // A closure whose types are known; it is inlined into every loop.
     (@double (x) $f:expr) => { ({ let f: fn(f64) -> f64 = $f; f }) };
     (@double (a b) $f:expr) => { ({ let f: fn(f64, f64) -> f64 = $f; f }) };

@@ -7,6 +7,7 @@ rows! {
     /// The error function `2/√π ∫ e^(-t²) dt` from 0 to `x`. Derivative: `2/√π e^(-x²)`.
     erf(x) => "Erf" Float {
         cpu: libm::erf,
+        single: single::erf,
         wgsl: "erf_(x)",
         grad: [|g, x| g * (FRAC_2_SQRT_PI * (-(x * x)).exp())],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 0.92, 5.0, f64::INFINITY, f64::NAN], within 1e-6,
@@ -14,6 +15,7 @@ rows! {
     /// `1 - erf x`, without loss of digits where that is small. Derivative: `-2/√π e^(-x²)`.
     erfc(x) => "Erfc" Float {
         cpu: libm::erfc,
+        single: single::erfc,
         wgsl: "erfc_(x)",
         grad: [|g, x| -(g * (FRAC_2_SQRT_PI * (-(x * x)).exp()))],
         test: [(-3.0, 3.0)], at [0.0, 5.0, 9.0, f64::INFINITY, f64::NAN], within 2e-6,
