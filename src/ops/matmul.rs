@@ -27,20 +27,26 @@ impl Tensor {
     /// Source: [torch.matmul](https://docs.pytorch.org/docs/stable/generated/torch.matmul.html).
     #[track_caller]
     pub fn matmul(&self, b: &Tensor) -> Tensor {
+        self.matmul_named("matmul", b)
+    }
+
+    /// The product, under the name that a misuse is told of.
+    #[track_caller]
+    pub(crate) fn matmul_named(&self, op: &str, b: &Tensor) -> Tensor {
         let a = self;
         let shapes = || format!("{:?} x {:?}", a.shape(), b.shape());
         if a.rank() == 0 || b.rank() == 0 {
-            misuse("matmul", format!("a 0-d operand: {}", shapes()));
+            misuse(op, format!("a 0-d operand: {}", shapes()));
         }
-        a.expect_multipliable("matmul", b);
+        a.expect_multipliable(op, b);
         let (row, column) = (a.rank() == 1, b.rank() == 1);
         let (inner_a, inner_b) = (a.shape()[a.rank() - 1], b.shape()[b.rank().max(2) - 2]);
         if inner_a != inner_b {
-            misuse("matmul", format!("inner sizes differ: {} ({inner_a} != {inner_b})", shapes()));
+            misuse(op, format!("inner sizes differ: {} ({inner_a} != {inner_b})", shapes()));
         }
         let (batch_a, batch_b) = (a.rank().max(2) - 2, b.rank().max(2) - 2);
         if broadcast(&a.shape()[..batch_a], &b.shape()[..batch_b]).is_none() {
-            misuse("matmul", format!("batches do not broadcast: {}", shapes()));
+            misuse(op, format!("batches do not broadcast: {}", shapes()));
         }
         let name = match (a.rank(), b.rank()) {
             (1, 1) => "DotBackward0",

@@ -1,6 +1,7 @@
 //! Expressions that every check runs: each row of the table of scalar functions, and each structural operation and
 //! composite, with strided, broadcast, 0-d and reused operands.
 
+mod conv;
 mod index;
 mod linalg;
 mod loss;
@@ -106,10 +107,19 @@ fn index(x: &Tensor, data: &[i32], shape: &[usize]) -> Tensor {
 
 /// Structural operations and composites.
 pub fn structural_cases() -> Vec<Case> {
-    [index::cases(), linalg::cases(), loss::cases(), nn::cases(), pointwise::cases(), reduce::cases(), view::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        conv::cases(),
+        index::cases(),
+        linalg::cases(),
+        loss::cases(),
+        nn::cases(),
+        pointwise::cases(),
+        reduce::cases(),
+        view::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 pub fn all() -> Vec<Case> {
