@@ -8,11 +8,12 @@ use crate::error::{Result, misuse};
 use crate::ops::create::Options;
 use crate::ops::map::{Arg, record_value};
 use crate::ops::op::{Distribution, Op};
-use crate::shape::{Ints, sizes};
+use crate::ops::scalar::rows;
+use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::node::record;
 use crate::tensor::value::Operands;
-use std::f64::consts::{FRAC_PI_2, PI};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI, SQRT_2};
 
 /// Distributions made from uniform or normal numbers: each gives a function that makes a tensor and one that fills one.
 macro_rules! draws {
@@ -101,6 +102,21 @@ draws! {
     /// If `p` is not between 0 and 1, or the dtype is no float.
     geometric geometric_ "GeometricBackward0" (p) if p > 0.0 && p < 1.0;
     Uniform |x| ((1.0 - x).log() * (1.0 / (1.0 - p).ln())).floor() + 1.0;
+
+    /// Normal random numbers of a mean and a standard deviation, of which only those between `low` and `high` are drawn;
+    /// generator as [`Tensor::rand`].
+    ///
+    /// # Panics
+    /// If the standard deviation is not positive, `low` is not below `high`, or the dtype is no float.
+    ///
+    /// Source: [torch.nn.init.trunc_normal_](https://docs.pytorch.org/docs/stable/nn.init.html#torch.nn.init.trunc_normal_).
+    trunc_normal trunc_normal_ "TruncNormalBackward0" (mean, std, low, high) if std > 0.0 && low < high;
+    Uniform |x| {
+        // Uniform numbers between the values of the distribution function at both ends, through its inverse.
+        let end = |bound: f64| rows::erf.at(&[(bound - mean) / std * FRAC_1_SQRT_2]);
+        let (from, to) = (end(low), end(high));
+        ((x * (to - from) + from).erfinv() * (std * SQRT_2) + mean).clamp(low, high)
+    };
 }
 
 #[track_caller]
@@ -199,6 +215,46 @@ impl Tensor {
         let spread = Tensor::broadcast_tensors(&[self.detach(), std]);
         let y = &spread[0] + &spread[1] * spread[0].randn_like();
         record(y, "NormalBackward0", &[self], &[], |_| vec![None])
+    }
+
+    /// Places drawn at random, each as often as its weight says: `n` from a list of weights, or from each row of a matrix,
+    /// as `I32`. Weights need not add up to 1. Without replacement no place is drawn twice, and places of weight 0 come
+    /// only when there are no others. Derivative: none, the result holds integers.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let weights = Tensor::new([0.0, 3.0, 1.0, 0.0], &Device::cpu());
+    /// let places = weights.multinomial(100, true).to_vec::<i32>()?;
+    /// assert!(places.iter().all(|i| [1, 2].contains(i)));
+    /// let mut places = weights.multinomial(2, false).to_vec::<i32>()?;
+    /// places.sort();
+    /// assert_eq!(places, [1, 2]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the weights are no floats, no list or matrix of some, or fewer than are drawn without replacement.
+    #[track_caller]
+    pub fn multinomial(&self, n: usize, replacement: bool) -> Tensor {
+        self.expect_float("multinomial");
+        let places = self.shape().last().copied().unwrap_or(0);
+        if !(1..=2).contains(&self.rank()) || places == 0 || !replacement && n > places {
+            let how = if replacement { "with" } else { "without" };
+            misuse("multinomial", format!("{n} of weights {:?} {how} replacement", self.shape()));
+        }
+        let weights = self.detach().cast(self.dtype().compute());
+        if !replacement {
+            // The first of exponential clocks that run as fast as the weights say.
+            let clocks = Tensor::exponential(1.0, weights.shape(), (&weights.device(), weights.dtype()));
+            return (weights / clocks.maximum(1e-30)).topk(n, -1, true).1;
+        }
+        let sums = weights.cumsum(-1);
+        let total = sums.narrow(-1, places - 1, 1);
+        let mut shape = Dims::from_slice(self.shape());
+        shape[self.rank() - 1] = n;
+        let drawn = Tensor::rand(&shape[..], (&weights.device(), weights.dtype())) * &total;
+        // A number that is rounded up to the total belongs to the last place that has a weight.
+        sums.searchsorted(drawn, true).minimum(sums.searchsorted(total, false))
     }
 
     /// Uniform random numbers in `[0, 1)`, 24 random bits each.

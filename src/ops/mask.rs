@@ -78,9 +78,7 @@ impl Tensor {
         if source.numel() == 0 {
             misuse("masked_scatter", format!("a source of {:?} has no elements for {shape:?}", source.shape()));
         }
-        // Sorted, the true places come first in their order; sorted again, each learns which one it is.
-        let order = mask.ravel().argsort(0, true).argsort(0, false).reshape(&shape[..]);
-        let place = Tensor::where_(&mask, order, 0);
+        let place = Tensor::where_(&mask, mask.ravel().cumsum(0).reshape(&shape[..]) - 1, 0);
         Tensor::where_(&mask, source.take(&place), &x)
     }
 

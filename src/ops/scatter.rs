@@ -147,9 +147,8 @@ impl Tensor {
                 let own = if include_self { self.ones_like() } else { self.ones_like().scatter(dim, index, 0.0) };
                 let count = own.detach().scatter_add(dim, index, &source.ones_like());
                 let sum = start.scatter_add(dim, index, &source);
-                let mean = &sum / &count;
                 // Whole numbers keep their type and are rounded down.
-                if self.dtype().is_float() { mean } else { mean.floor().cast(self.dtype()) }
+                if self.dtype().is_float() { sum / count } else { sum.floor_divide(count) }
             }
             Combine::Prod => start.scatter_product(d, index, &source),
             Combine::Amax | Combine::Amin => start.scatter_extreme(d, index, &source, fold),

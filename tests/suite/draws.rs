@@ -16,6 +16,8 @@ const DRAWS: &[(&str, Draw, f64, f64)] = &[
     ("cauchy", |dev| Tensor::cauchy(0.0, 1.0, [N], dev).abs().gt(1.0).cast(DType::F32), 0.5, 0.5),
     ("geometric", |dev| Tensor::geometric(0.25, [N], dev), 4.0, 3.4641),
     ("bernoulli", |dev| Tensor::full([N], 0.3, dev).bernoulli(), 0.3, 0.45826),
+    ("trunc_normal", |dev| Tensor::trunc_normal(0.0, 1.0, -1.0, 2.0, [N], dev), 0.22964, 0.72095),
+    ("multinomial", |dev| Tensor::new([1.0, 0.0, 2.0, 1.0], dev).multinomial(N, true).cast(DType::F32), 1.75, 1.08972),
     ("normal_around", |dev| Tensor::full([N], 3.0, dev).normal_around(0.5), 3.0, 0.5),
     ("randint", |dev| Tensor::randint(-3, 4, [N], (dev, DType::F32)), 0.0, 2.0),
     ("narrow", |dev| Tensor::rand([N], (dev, DType::BF16)).cast(DType::F32), 0.498, 0.28868),
@@ -45,6 +47,22 @@ fn distributions_have_their_moments_on_every_device() {
 }
 
 #[test]
+fn places_are_drawn_once_without_replacement() {
+    on_every_device(|dev| {
+        let weights = Tensor::new([[1.0, 2.0, 0.0, 4.0], [1.0, 1.0, 1.0, 1.0]], dev);
+        dev.manual_seed(3);
+        for _ in 0..20 {
+            let drawn = weights.multinomial(3, false);
+            let mut rows: Vec<Vec<i32>> = drawn.to_vec::<i32>()?.chunks(3).map(<[i32]>::to_vec).collect();
+            rows.iter_mut().for_each(|row| row.sort());
+            assert_eq!(rows[0], [0, 1, 3], "a place without weight comes last");
+            assert!(rows[1].windows(2).all(|w| w[0] < w[1]));
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn narrow_uniform_numbers_stay_below_their_bound() {
     on_every_device(|dev| {
         for dtype in [DType::F16, DType::BF16] {
@@ -56,13 +74,14 @@ fn narrow_uniform_numbers_stay_below_their_bound() {
 
 #[test]
 fn filling_in_place_ends_the_gradient() {
-    let fills: [fn(&Tensor) -> Result<&Tensor>; 9] = [
+    let fills: [fn(&Tensor) -> Result<&Tensor>; 10] = [
         |x| x.uniform_(0.0, 1.0),
         |x| x.normal_(0.0, 1.0),
         |x| x.log_normal_(0.0, 1.0),
         |x| x.exponential_(1.0),
         |x| x.cauchy_(0.0, 1.0),
         |x| x.geometric_(0.5),
+        |x| x.trunc_normal_(0.0, 1.0, -2.0, 2.0),
         |x| x.bernoulli_(0.5),
         |x| x.bernoulli_(x.detach()),
         |x| x.random_(0, 9),

@@ -1,7 +1,7 @@
 //! Indexing where values, shapes and sharing of storage tell more than derivatives.
 
 use crate::common::on_every_device;
-use wgrad::{DType, Ellipsis, EmbeddingOptions, Index, NewAxis, PadMode, Tensor};
+use wgrad::{Combine, DType, Ellipsis, EmbeddingOptions, Index, NewAxis, PadMode, Tensor};
 
 #[test]
 fn brackets_without_tensors_are_views() {
@@ -70,6 +70,9 @@ fn elements_are_found_counted_and_told_apart() {
         let (values, places) = Tensor::new([[2, 1, 2, 1], [0, 5, 4, 5]], dev).mode(1, false);
         assert_eq!((values.to_vec::<i32>()?, places.to_vec::<i32>()?), (vec![1, 5], vec![3, 3]));
 
+        let (big, twice) = (Tensor::new([-7, 1 << 30], dev), Tensor::new([0, 0, 1], dev));
+        let mean = big.scatter_reduce(0, &twice, &Tensor::new([1, 2, (1 << 30) + 1], dev), Combine::Mean, true);
+        assert_eq!(mean.to_vec::<i32>()?, [-2, -(1 << 30)], "whole numbers are rounded down, and wrap");
         assert_eq!(Tensor::full([3], 2.0, dev).histc(2, 0.0, 0.0).to_vec::<f32>()?, [0.0, 3.0]);
         assert_eq!(Tensor::new([1.0, 9.0, 4.0], dev).histc(2, 0.0, 0.0).to_vec::<f32>()?, [2.0, 1.0]);
         assert_eq!(Tensor::zeros([0], (dev, DType::I32)).bincount(None, 2)?.to_vec::<i32>()?, [0, 0]);

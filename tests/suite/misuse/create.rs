@@ -20,6 +20,9 @@ fn creation_refuses_what_does_not_exist() {
             drop(Tensor::exponential(1.0, [2], (d, DType::I32)))
         });
         check(dev, "bernoulli: needs floats, not i32 elements of shape [1]", |d| drop(Tensor::new([1], d).bernoulli()));
+        check(dev, "multinomial: 3 of weights [2] without replacement", |d| {
+            drop(Tensor::ones([2], d).multinomial(3, false))
+        });
         check(dev, "new_zeros: negative size in shape [-1]", |d| drop(Tensor::zeros([1], d).new_zeros([-1])));
     }
 }
