@@ -105,7 +105,7 @@ losses! {
     /// `ln(1 + e^(-t x))`, for targets 1 and -1. Derivative: `-t / (1 + e^(t x))`.
     ///
     /// Source: [torch.nn.functional.soft_margin_loss](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.soft_margin_loss.html).
-    soft_margin_loss(x, t) { -log_sigmoid(&(x * t)) }
+    soft_margin_loss(x, t) { -(x * t).logsigmoid() }
 
     /// `x` where the target is 1, `max(margin - x, 0)` where it is -1. Derivatives: 1, and -1 inside the margin.
     ///
@@ -113,21 +113,6 @@ losses! {
     hinge_embedding_loss(x, t, margin) {
         Tensor::where_(&t.ne(1.0), (margin - &x).relu(), 0.0) + Tensor::where_(&t.ne(-1.0), &x, 0.0)
     }
-}
-
-/// `ln(1 / (1 + e⁻ˣ))` without overflow. Derivative: `1 / (1 + eˣ)`.
-#[track_caller]
-pub(crate) fn log_sigmoid(x: &Tensor) -> Tensor {
-    let definition = || x.clamp(f64::NEG_INFINITY, 0.0) - (-x.abs()).exp().log1p();
-    composite("LogSigmoidBackward0", &[x], &[Save::Input(x)], definition, |call| {
-        vec![Some(call.g * (-&call.saved[0]).sigmoid())]
-    })
-}
-
-/// `t ln t`, 0 where `t` is 0.
-#[track_caller]
-fn negative_entropy(t: &Tensor) -> Tensor {
-    Tensor::where_(&t.eq(0.0), 0.0, t * t.log())
 }
 
 /// What [`Tensor::poisson_nll_loss`] takes besides input and target.
@@ -218,9 +203,9 @@ impl Tensor {
         let log = match pos_weight {
             Some(p) => {
                 let (p, t, _) = pair(op, p, &t);
-                weighted(op, log_sigmoid(&x), Some(&((p - 1.0) * t + 1.0)))
+                weighted(op, x.logsigmoid(), Some(&((p - 1.0) * t + 1.0)))
             }
-            None => log_sigmoid(&x),
+            None => x.logsigmoid(),
         };
         reduction.of(&weighted(op, (1.0 - t) * x - log, weight)).cast(dtype)
     }
@@ -235,7 +220,7 @@ impl Tensor {
     #[track_caller]
     pub fn kl_div(&self, t: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
         let (x, t, dtype) = pair("kl_div", self, t);
-        let losses = if log_target { t.exp() * (t - x) } else { negative_entropy(&t) - t * x };
+        let losses = if log_target { t.exp() * (t - x) } else { t.xlogy(&t) - t * x };
         reduction.of(&losses).cast(dtype)
     }
 

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::distance::pair;
-use crate::ops::loss::{Reduction, log_sigmoid, weighted};
+use crate::ops::loss::{Reduction, weighted};
 use crate::ops::ranges::iota;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
@@ -259,7 +259,7 @@ impl Tensor {
     pub fn multilabel_soft_margin_loss(&self, t: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Tensor {
         let op = "multilabel_soft_margin_loss";
         let (x, t, dtype) = pair(op, self, t);
-        let losses = (&t - 1.0) * log_sigmoid(&-&x) - t * log_sigmoid(&x);
+        let losses = (&t - 1.0) * (-&x).logsigmoid() - t * x.logsigmoid();
         reduction.of(&weighted(op, losses, weight).mean_dim(-1, false)).cast(dtype)
     }
 

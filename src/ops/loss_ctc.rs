@@ -128,13 +128,6 @@ fn labels(targets: &Tensor, lengths: &[usize], longest: usize, blank: usize) -> 
     Tensor::cat(&[pairs, blanks(1)], 1)
 }
 
-/// `ln Σeˣ` of finite numbers along one dimension.
-#[track_caller]
-fn log_sum(x: &Tensor, dim: isize) -> Tensor {
-    let top = x.detach().amax(dim, true);
-    (x - &top).exp().sum_dim(dim, false).log() + top.squeeze(dim)
-}
-
 /// The ways through a target: step by step, one stays, goes on by one place, or skips a blank between unequal labels.
 struct Lattice {
     labels: Tensor,
@@ -160,7 +153,7 @@ impl Lattice {
             let wide = Tensor::cat(&[never(2), ways.clone()], 1);
             let skipped = Tensor::where_(&skips, wide.narrow(1, 0, places), NEVER);
             let arriving = Tensor::stack(&[ways.clone(), wide.narrow(1, 1, places), skipped], 0);
-            let next = log_sum(&arriving, 0) + emitted.select(0, t as isize);
+            let next = arriving.logsumexp(0, false) + emitted.select(0, t as isize);
             // A shorter input stands still once it has ended.
             ways = if input_lengths.iter().all(|&len| len > t) {
                 next
@@ -173,7 +166,7 @@ impl Lattice {
             |back: usize| column(target_lengths.iter().map(|&len| (2 * len).saturating_sub(back) as i32).collect());
         let empty = column(target_lengths.iter().map(|&len| (len == 0) as i32).collect()).eq(1);
         let at_label = Tensor::where_(&empty, NEVER, ways.gather(1, &at(1)));
-        let losses = -log_sum(&Tensor::cat(&[ways.gather(1, &at(0)), at_label], 1), 1);
+        let losses = -Tensor::cat(&[ways.gather(1, &at(0)), at_label], 1).logsumexp(1, false);
         // No step reads the empty target alone.
         let unread = lengths.eq(0).squeeze(1);
         Tensor::where_(&unread, Tensor::where_(&empty.squeeze(1), 0.0, -NEVER), losses)
