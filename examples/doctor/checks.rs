@@ -139,6 +139,14 @@ const REDUCTIONS: &[Check] = &[
     check("norm", &[A], |x| x[0].norm()),
     check("norm_dim", &[A], |x| x[0].norm_dim(3.0, 1, false)),
     check("norm_dim, p = ∞", &[A], |x| x[0].norm_dim(f64::INFINITY, 1, false)),
+    check("prod", &[ROW], |x| x[0].prod()),
+    check("cumsum", &[A], |x| x[0].cumsum(1)),
+    check("cumsum of many", &[(&[2, 70_000], 0.0, 1.0)], |x| x[0].cumsum(1)),
+    check("cumprod of columns", &[A], |x| x[0].cumprod(0)),
+    check("cumprod of many", &[(&[2_000], 0.99, 1.01)], |x| x[0].cumprod(0)),
+    check("logcumsumexp of many", &[(&[20_000], -1.0, 1.0)], |x| x[0].logcumsumexp(0)),
+    check("cummax of many", &[(&[20_000], -1.0, 1.0)], |x| x[0].cummax(0).0),
+    check("median_dim", &[A], |x| x[0].median_dim(1, false).0),
 ];
 
 const PRODUCTS: &[Check] = &[

@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 
 impl Tensor {
     /// The differences of neighbours along a dimension, `x_{k+1} - x_k`, taken `n` times; of bools, whether they differ.
-    /// Derivative: that of the differences.
+    /// Derivative: that of the differences. What PyTorch prepends and appends is joined by [`Tensor::cat`] before.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};

@@ -1,5 +1,6 @@
 //! Norms of vectors, and what is measured by them.
 
+use crate::error::misuse;
 use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::op::Fold;
@@ -27,8 +28,8 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// If the elements are no floats, a dimension is out of range or named twice, or `p` is infinite and there are no
-    /// elements to compare.
+    /// If the elements are no floats, a dimension is out of range or named twice, or `p` is negative or
+    /// infinite and there are no elements to compare.
     ///
     /// Source: [torch.linalg.vector_norm](https://docs.pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html).
     #[track_caller]
@@ -45,6 +46,9 @@ impl Tensor {
     #[track_caller]
     fn norm_over(&self, op: &str, p: f64, dims: Dims, keepdim: bool) -> Tensor {
         self.expect_float(op);
+        if (p < 0.0 || p.is_infinite()) && self.count(&dims) == 0.0 {
+            misuse(op, format!("{:?} has no elements to compare", self.shape()));
+        }
         const NAME: &str = "LinalgVectorNormBackward0";
         let sum = |x: Tensor| x.sum_named("SumBackward1", dims.clone(), keepdim);
         if p == 0.0 {

@@ -69,6 +69,7 @@ fn statistics_and_norms_refuse_what_does_not_fit() {
         check(dev, "vector_norm: [0] has no elements to compare", |_| {
             drop(zeros(&[0]).vector_norm(f64::INFINITY, (), false))
         });
+        check(dev, "norm: [2, 0] has no elements to compare", |_| drop(zeros(&[2, 0]).norm_dim(-1.0, 1, false)));
         check(dev, "sub: shapes do not broadcast: [2] and [3]", |_| drop(zeros(&[2]).dist(&zeros(&[3]), 2.0)));
     }
 }
