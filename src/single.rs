@@ -3,6 +3,8 @@
 //! They are for the CPU device's loops over `F32`, where the double-precision functions of the system's library would
 //! take ten times as long. Errors are below 2 ulp (the tests here say which), special values exact. After fdlibm and Cephes.
 
+#![allow(clippy::excessive_precision, reason = "the digits are those of the sources")]
+
 /// Adding and subtracting this rounds a number below 2²² to an integer, halves to even, and leaves it in the low bits.
 const ROUND: f32 = 12_582_912.0;
 

@@ -144,9 +144,18 @@ impl Tensor {
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let y = self.fold(Fold::Prod, &dims, dtype);
         let over = dims.clone();
-        self.folded("ProdBackward0", y, dims, keepdim, &[Save::Input(self)], move |g, saved| {
-            (saved[0].wide().products_of_others(&over) * g).cast(g.dtype())
+        let with_ones = self.kept(&dims);
+        self.folded("ProdBackward0", y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
+            let (x, y) = (saved[0].wide(), saved[1].wide().reshape(&with_ones[..]));
+            (x.products_of_others(&over).or_quotient(&y, &x) * g).cast(g.dtype())
         })
+    }
+
+    /// A product without one of its factors `x`; as in PyTorch, which divides, it is the quotient where the whole product
+    /// `y` is infinite or NaN.
+    #[track_caller]
+    pub(crate) fn or_quotient(&self, y: &Tensor, x: &Tensor) -> Tensor {
+        Tensor::where_(&y.isfinite(), self, y / Tensor::where_(&x.eq(0.0), 1.0, x))
     }
 
     /// For every element, the product of all others over `dims`.

@@ -118,7 +118,7 @@ rows! {
     /// `approximate="tanh"`. Derivative: `(1 + t + x (1 - t²) u′) / 2` for `t = tanh u`.
     gelu_tanh(x) => "Gelu" Float {
         cpu: |x| x / (1.0 + (-2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044715 * x * x * x)).exp()),
-        single: |x| x * single::sigmoid(x * (1.595_769_1 + 0.071_354_81 * x * x)),
+        single: |x| x * single::sigmoid(x * (1.595_769_2 + 0.071_354_814 * x * x)),
         wgsl: "gelu_tanh_(x)",
         grad: [|g, x| {
             let k = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
