@@ -1,6 +1,5 @@
 //! Einstein's summation: products and sums over named dimensions.
 
-use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::contract::{Labels, contract};
 use crate::shape::Dims;
@@ -41,8 +40,6 @@ impl Tensor {
         for (x, term) in operands.iter().zip(&terms) {
             if operands.len() > 1 {
                 first.expect_multipliable("einsum", x);
-            } else if x.dtype() == DType::Bool {
-                misuse("einsum", "bools are not multiplied and added; cast them");
             }
             rest.push(unrepeated(x, term, &sizes));
         }

@@ -47,11 +47,16 @@ impl Tensor {
     /// The products of two batches of matrices, which do not broadcast; otherwise as [`Tensor::matmul`].
     #[track_caller]
     pub fn bmm(&self, b: &Tensor) -> Tensor {
-        self.expect_ranks("bmm", 3, b, 3);
+        self.bmm_named("bmm", b)
+    }
+
+    #[track_caller]
+    fn bmm_named(&self, op: &str, b: &Tensor) -> Tensor {
+        self.expect_ranks(op, 3, b, 3);
         if self.shape()[0] != b.shape()[0] {
-            misuse("bmm", format!("batches differ: {:?} x {:?}", self.shape(), b.shape()));
+            misuse(op, format!("batches differ: {:?} x {:?}", self.shape(), b.shape()));
         }
-        self.matmul_named("bmm", b)
+        self.matmul_named(op, b)
     }
 
     /// `Σ a b` of two vectors. Derivatives: `b` and `a`.
@@ -173,8 +178,7 @@ impl Tensor {
     /// `beta c + alpha (a b)` of batches of matrices; otherwise as [`Tensor::addmm`].
     #[track_caller]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        a.expect_ranks("baddbmm", 3, b, 3);
-        self.plus_product("baddbmm", a.bmm(b), beta.into(), alpha.into())
+        self.plus_product("baddbmm", a.bmm_named("baddbmm", b), beta.into(), alpha.into())
     }
 
     /// `beta c + alpha Σ a[n] b[n]` of batches of matrices, the products added up; otherwise as [`Tensor::addmm`].

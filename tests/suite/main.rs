@@ -17,3 +17,4 @@ mod programs;
 mod reductions;
 mod sabotage;
 mod seeds;
+mod spatial;
