@@ -24,7 +24,14 @@ use wgrad::testing::open_gpu;
 use wgrad::{Device, Result};
 
 /// Cases that are not run on a device, and why. None is here because wgrad lacks a function.
-const SKIPPED: &[(&str, &str, &str)] = &[];
+const SKIPPED: &[(&str, &str, &str)] = &[
+    ("unary.gelu.sp.00", "", "at infinities PyTorch's result depends on which of its loops runs; here it is the limit"),
+    ("cast.to.04", "", "there is no 8-bit integer type"),
+    ("cast.to.03", "gpu", "WGSL has no double precision"),
+    ("cast.to.03", "twin", "WGSL has no double precision"),
+    ("cast.to.11", "gpu", "WGSL has no double precision"),
+    ("cast.to.11", "twin", "WGSL has no double precision"),
+];
 
 /// Families of training programs: optimizers, their schedules and gradient clipping have tests of their own.
 const TRAINING: &[&str] = &["optim", "schedule", "clip", "train"];
