@@ -37,6 +37,7 @@ rows! {
     /// where it is not positive.
     leaky_relu(a, b) => "LeakyRelu" Float {
         cpu: |a, b| if a > 0.0 { a } else { a * b },
+        single: |a, b| single::select(a > 0.0, a, a * b),
         wgsl: "select(a * b, a, gt_(a, 0.0))",
         grad: [
             |g, a, b| Tensor::where_(&a.gt(0.0), g, g * b),
@@ -118,7 +119,7 @@ rows! {
     /// `approximate="tanh"`. Derivative: `(1 + t + x (1 - t²) u′) / 2` for `t = tanh u`.
     gelu_tanh(x) => "Gelu" Float {
         cpu: |x| x / (1.0 + (-2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044715 * x * x * x)).exp()),
-        single: |x| x * single::sigmoid(x * (1.595_769_1 + 0.071_354_81 * x * x)),
+        single: |x| x * single::sigmoid(x * (1.595_769 + 0.071_354_81 * x * x)),
         wgsl: "gelu_tanh_(x)",
         grad: [|g, x| {
             let k = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
