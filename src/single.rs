@@ -32,7 +32,7 @@ fn expm1_near_zero(r: f32) -> f32 {
 fn reduce(x: f32) -> (i32, f32) {
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let k = shifted - ROUND;
-    (shifted.to_bits() as i32 - ROUND.to_bits() as i32, x - k * 0.693_359_375 + k * 0.000_212_194_44)
+    (shifted.to_bits() as i32 - ROUND.to_bits() as i32, x - k * 0.693_359_4 + k * 0.000_212_194_44)
 }
 
 /// `eˣ`.
@@ -65,7 +65,7 @@ fn log_series(f: f32, k: f32, c: f32) -> f32 {
     let z = s * s;
     let r = z * (0.666_666_6 + z * (0.400_009_72 + z * (0.284_987_87 + z * 0.242_790_79)));
     let h = 0.5 * f * f;
-    (s * (h + r) + (k * 9.058_000_6e-6 + c) - h + f) + k * 0.693_138_1
+    (s * (h + r) + (k * 9.058_001e-6 + c) - h + f) + k * 0.693_138_1
 }
 
 /// The natural logarithm.
@@ -150,7 +150,7 @@ pub fn erfc(x: f32) -> f32 {
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let z = select(x * x < 0.85, x * x, 0.85);
-    let p = -0.026_859_698 + z * (0.005_201_706 + z * (-0.000_814_968_76 + z * 0.000_083_972_88));
+    let p = -0.026_859_698 + z * (0.005_201_706 + z * (-0.000_814_968_8 + z * 0.000_083_972_88));
     let near = x + x * (0.128_379_17 + z * (-0.376_126_35 + z * (0.112_837_02 + z * p)));
     let far = (1.0 - erfc(x.abs())).copysign(x);
     select(x.is_nan() || x == 0.0, x, select(x.abs() < 0.92, near, far))

@@ -230,7 +230,6 @@ fn conv_transpose(
 /// The groups, after the checks that both directions share.
 #[track_caller]
 fn expect_weights(op: &str, dims: usize, x: &Tensor, w: &Tensor, groups: usize) -> usize {
-    x.expect_float(op);
     x.expect_multipliable(op, w);
     if w.rank() != dims + 2 {
         misuse(op, format!("wants weights of rank {}, not of shape {:?}", dims + 2, w.shape()));

@@ -151,8 +151,9 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
                 let saved =
                     |s: &&str| call.saved[letters.iter().position(|l| l == s).expect("saved at recording")].clone();
                 needed.then(|| {
-                    let saved: SmallVec<[Tensor; 4]> = grad.saves.iter().map(saved).collect();
-                    (grad.rule)(call.g, &saved).sum_to(shape).cast(*dtype)
+                    // Narrow floats are rounded once, at the end.
+                    let saved: SmallVec<[Tensor; 4]> = grad.saves.iter().map(|letter| saved(letter).wide()).collect();
+                    (grad.rule)(&call.g.wide(), &saved).sum_to(shape).cast(*dtype)
                 })
             })
             .collect()

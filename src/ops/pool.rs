@@ -3,6 +3,7 @@
 use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::composite::composite;
+use crate::ops::map::Arg;
 use crate::ops::resample::Taps;
 use crate::ops::spatial::{PerDim, Window, Windows};
 use crate::shape::Dims;
@@ -159,7 +160,9 @@ impl Tensor {
 
     #[track_caller]
     fn avg_pool(&self, op: &'static str, dims: usize, kernel: &PerDim, options: &AvgPoolOptions) -> Tensor {
-        self.expect_float(op);
+        if self.dtype() == DType::Bool {
+            misuse(op, format!("bools of shape {:?} have no mean", self.shape()));
+        }
         let (stride, ceil) = (options.stride.as_ref(), options.ceil_mode);
         let windows = self.pool_windows(op, dims, kernel, stride, &options.padding, &1.into(), ceil);
         let padding = options.padding.each(op, "padding", dims, 0);
@@ -177,18 +180,24 @@ impl Tensor {
             (0..w.count().unwrap_or(0)).map(count).collect()
         };
         let counts: Vec<Vec<usize>> = windows.iter().enumerate().map(counts).collect();
-        if let Some(divisor) = options.divisor_override {
-            return (sums / divisor).cast(self.dtype());
+        let all_equal = counts.iter().all(|line| line.windows(2).all(|pair| pair[0] == pair[1]));
+        let divisor: Arg = match options.divisor_override {
+            Some(divisor) => divisor.into(),
+            None if all_equal => counts.iter().map(|line| line[0]).product::<usize>().into(),
+            None => {
+                let product = |all: Vec<usize>, line: &Vec<usize>| -> Vec<usize> {
+                    all.iter().flat_map(|a| line.iter().map(move |b| a * b)).collect()
+                };
+                let all = counts.iter().fold(vec![1], product);
+                let shape: Dims = counts.iter().map(Vec::len).collect();
+                Tensor::from_slice(&all, &shape[..], (&self.device(), compute)).into()
+            }
+        };
+        match self.dtype().is_float() {
+            true => (sums / divisor).cast(self.dtype()),
+            // As in PyTorch, the mean of integers is one, rounded towards zero.
+            false => sums.div_trunc(divisor),
         }
-        if counts.iter().all(|line| line.windows(2).all(|pair| pair[0] == pair[1])) {
-            let divisor: usize = counts.iter().map(|line| line[0]).product();
-            return (sums / divisor).cast(self.dtype());
-        }
-        let product =
-            |all: Vec<usize>, line: &Vec<usize>| all.iter().flat_map(|a| line.iter().map(move |b| a * b)).collect();
-        let all = counts.iter().fold(vec![1], product);
-        let shape: Dims = counts.iter().map(Vec::len).collect();
-        (sums / Tensor::from_slice(&all, &shape[..], (&self.device(), compute))).cast(self.dtype())
     }
 
     /// The windows of a pool over the last dimensions.

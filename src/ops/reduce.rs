@@ -147,15 +147,15 @@ impl Tensor {
         let with_ones = self.kept(&dims);
         self.folded("ProdBackward0", y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
             let (x, y) = (saved[0].wide(), saved[1].wide().reshape(&with_ones[..]));
-            (x.products_of_others(&over).or_quotient(&y, &x) * g).cast(g.dtype())
+            (x.products_of_others(&over).or_quotient(&y, &x, &x.eq(0.0).any()) * g).cast(g.dtype())
         })
     }
 
-    /// A product without one of its factors `x`; as in PyTorch, which divides, it is the quotient where the whole product
-    /// `y` is infinite or NaN.
+    /// A product without one of its factors `x`. PyTorch divides the whole product `y` where there are no zeros, so where
+    /// `y` is infinite or NaN, that is the result.
     #[track_caller]
-    pub(crate) fn or_quotient(&self, y: &Tensor, x: &Tensor) -> Tensor {
-        Tensor::where_(&y.isfinite(), self, y / Tensor::where_(&x.eq(0.0), 1.0, x))
+    pub(crate) fn or_quotient(&self, y: &Tensor, x: &Tensor, zeros: &Tensor) -> Tensor {
+        Tensor::where_(&y.isfinite().logical_or(zeros), self, y / Tensor::where_(&x.eq(0.0), 1.0, x))
     }
 
     /// For every element, the product of all others over `dims`.

@@ -59,8 +59,9 @@ impl Tensor {
         composite("CumprodBackward0", &[&x], &[Save::Input(&x), Save::Output], definition, move |call| {
             let [x, y] = call.saved else { unreachable!("both are saved") };
             let s = call.g.flip(dim).linear_scan(&links(x).flip(dim), d).flip(dim);
+            let zeros = x.eq(0.0).cumsum(dim).gt(0);
             let sums = (call.g * y).flip(dim).cumsum(dim).flip(dim);
-            vec![Some((s * y.one_later(d)).or_quotient(&sums, x))]
+            vec![Some((s * y.one_later(d)).or_quotient(&sums, x, &zeros))]
         })
     }
 

@@ -47,6 +47,14 @@ fn integers_multiply_exactly_and_wrap() {
         let u = Tensor::new([[3u32, 4]], dev);
         assert_eq!(u.matmul(&u.t()).to_vec::<u32>()?, [25]);
         assert_eq!(a.trace().item()?, -2.0);
+        let x = Tensor::new([[[1, 2, 3, -8]]], dev);
+        let y = x.conv1d(&Tensor::new([[[1, -1]]], dev), None, ConvOptions { padding: 1.into(), ..Default::default() });
+        assert_eq!(y.to_vec::<i32>()?, [-1, -1, -1, 11, -8]);
+        assert_eq!(x.avg_pool1d(2, AvgPoolOptions::default()).to_vec::<i32>()?, [1, -2]);
+        assert_eq!(
+            x.max_pool1d(3, MaxPoolOptions { padding: 1.into(), ..Default::default() }).to_vec::<i32>()?,
+            [2, 3]
+        );
         Ok(())
     });
 }

@@ -37,6 +37,7 @@ rows! {
     /// where it is not positive.
     leaky_relu(a, b) => "LeakyRelu" Float {
         cpu: |a, b| if a > 0.0 { a } else { a * b },
+        single: |a, b| single::select(a > 0.0, a, a * b),
         wgsl: "select(a * b, a, gt_(a, 0.0))",
         grad: [
             |g, a, b| Tensor::where_(&a.gt(0.0), g, g * b),

@@ -4,6 +4,15 @@ use super::*;
 
 rows! {
     /// The bits set in both; of bools, whether both are true. Also `a & b`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([5, 6, 7], &Device::cpu());
+    /// assert_eq!((&x & 3).to_vec::<i32>()?, [1, 2, 3]);
+    /// assert_eq!((&x << 1).to_vec::<i32>()?, [10, 12, 14]);
+    /// assert_eq!((!x.gt(5)).to_vec::<bool>()?, [true, false, false]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     bitwise_and(a, b) => "BitwiseAnd" Bits {
         cpu: |a, b| double::wrapped(double::and(a as i64, b as i64)),
         int: double::and,

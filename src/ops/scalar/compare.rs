@@ -52,6 +52,14 @@ rows! {
         test: [(-2.0, 2.0), (-2.0, 2.0)], at [1.0, f64::NAN], within 0.0,
     }
     /// Whether `x` is not a number.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([0.0, f32::NAN, f32::INFINITY], &Device::cpu());
+    /// assert_eq!(x.isnan().to_vec::<bool>()?, [false, true, false]);
+    /// assert_eq!(x.isfinite().to_vec::<bool>()?, [true, false, false]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     isnan(x) => "Isnan" Test {
         cpu: |x| x.is_nan() as u8 as f64,
         wgsl: "is_nan(x)",

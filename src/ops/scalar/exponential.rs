@@ -21,6 +21,14 @@ rows! {
         test: [(-4.0, 4.0)], at [0.0, 3.0, -120.0, 127.5, 200.0, f64::NEG_INFINITY, f64::NAN], within 1e-6,
     }
     /// `eˣ - 1`, without loss of digits near 0. Derivative: `y + 1`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([1e-10], &Device::cpu());
+    /// assert_eq!(x.expm1().item()? as f32, 1e-10);
+    /// assert_eq!((x.exp() - 1.0).item()?, 0.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     expm1(x) => "Expm1" Float {
         cpu: |x| x.exp_m1(),
         single: single::expm1,

@@ -5,6 +5,14 @@ use std::f64::consts::FRAC_2_SQRT_PI;
 
 rows! {
     /// The error function `2/√π ∫ e^(-t²) dt` from 0 to `x`. Derivative: `2/√π e^(-x²)`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([0.5], &Device::cpu());
+    /// assert!((x.erf().erfinv().item()? - 0.5).abs() < 1e-6);
+    /// assert!((x + 8.5).erfc().item()? > 4.1e-37);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     erf(x) => "Erf" Float {
         cpu: libm::erf,
         single: single::erf,

@@ -4,7 +4,14 @@ use super::*;
 use std::f64::consts::PI;
 
 rows! {
-    /// The sine of `x` in radians. Derivative: `cos x`.
+    /// The sine of `x` in radians, right to the last digits however large `x` is. Derivative: `cos x`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let y = Tensor::new([1e22], &Device::cpu()).sin();
+    /// assert!((y.item()? - (1e22f32 as f64).sin()).abs() < 1e-6);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     sin(x) => "Sin" Float {
         cpu: |x| x.sin(),
         single: f32::sin,

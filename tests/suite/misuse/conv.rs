@@ -42,7 +42,7 @@ fn convolution_refuses_what_does_not_fit() {
             drop(x.conv2d(&w, None, ConvOptions { stride: 2.into(), padding: Padding::Same, ..plain() }))
         });
         refused("conv2d: wants a bias of 4 f32, not f32 of shape [2]", &|| drop(x.conv2d(&w, &zeros(&[2]), plain())));
-        refused("conv2d: needs floats, not i32 elements of shape [1, 2, 5, 5]", &|| {
+        refused("conv2d: needs two operands of one number type: [1, 2, 5, 5] x [4, 2, 3, 3] of i32 and f32", &|| {
             drop(x.cast(wgrad::DType::I32).conv2d(&w, None, plain()))
         });
         let plain = ConvTransposeOptions::default;
