@@ -106,8 +106,8 @@ impl Data {
             DType::Bool => Data::Bool(fill(n, |i| f(i) != 0.0)),
             DType::U32 => Data::U32(fill(n, |i| f(i) as u32)),
             DType::I32 => Data::I32(fill(n, |i| f(i) as i32)),
-            DType::BF16 => Data::BF16(fill(n, |i| bf16::from_f64(f(i)))),
-            DType::F16 => Data::F16(fill(n, |i| f16::from_f64(f(i)))),
+            DType::BF16 => Data::BF16(fill(n, |i| crate::dtype::to_bf16(f(i)))),
+            DType::F16 => Data::F16(fill(n, |i| crate::dtype::to_f16(f(i)))),
             DType::F32 => Data::F32(fill(n, |i| f(i) as f32)),
             DType::F64 => Data::F64(fill(n, f)),
         }

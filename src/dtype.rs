@@ -87,8 +87,8 @@ impl DType {
             DType::Bool => (x != 0.0) as u8 as f64,
             DType::U32 => x as u32 as f64,
             DType::I32 => x as i32 as f64,
-            DType::BF16 => bf16::from_f64(x).to_f64(),
-            DType::F16 => f16::from_f64(x).to_f64(),
+            DType::BF16 => to_bf16(x).to_f64(),
+            DType::F16 => to_f16(x).to_f64(),
             DType::F32 => x as f32 as f64,
             DType::F64 => x,
         }
@@ -110,6 +110,28 @@ impl std::fmt::Display for DType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// The nearest `bf16`, of two the even one.
+pub(crate) fn to_bf16(x: f64) -> bf16 {
+    bf16::from_f32(to_odd(x))
+}
+
+/// The nearest `f16`, of two the even one.
+pub(crate) fn to_f16(x: f64) -> f16 {
+    f16::from_f32(to_odd(x))
+}
+
+/// A number that rounds to a narrower type as `x` does: the one below in size, with an odd last bit, where `x` is no `f32`.
+///
+/// The conversions from `f64` of the crate `half` leave out the lower half of the bits before they round, and so take what
+/// is just above the middle of two numbers for the middle.
+fn to_odd(x: f64) -> f32 {
+    let y = x as f32;
+    if y as f64 == x || !y.is_finite() {
+        return y;
+    }
+    f32::from_bits((y.to_bits() - ((y as f64).abs() > x.abs()) as u32) | 1)
 }
 
 /// A Rust type that elements can be made from and read as.
@@ -140,12 +162,31 @@ macro_rules! elements {
 elements! {
     f32 => F32, |x| x as f64, |x| x as f32;
     f64 => F32, |x| x, |x| x;
-    f16 => F16, f16::to_f64, f16::from_f64;
-    bf16 => BF16, bf16::to_f64, bf16::from_f64;
+    f16 => F16, f16::to_f64, to_f16;
+    bf16 => BF16, bf16::to_f64, to_bf16;
     i32 => I32, |x| x as f64, |x| x as i32;
     i64 => I32, |x| x as f64, |x| x as i64;
     usize => I32, |x| x as f64, |x| x as usize;
     u8 => I32, |x| x as f64, |x| x as u8;
     u32 => U32, |x| x as f64, |x| x as u32;
     bool => Bool, |x| x as u8 as f64, |x| x != 0.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_floats_are_rounded_once() {
+        let half_way = |epsilon: f64| 1.0 + epsilon / 2.0;
+        for beyond in [2f64.powi(-23), 2f64.powi(-50)] {
+            assert_eq!(to_bf16(half_way(2f64.powi(-7)) + beyond).to_f64(), 1.0 + 2f64.powi(-7));
+            assert_eq!(to_f16(half_way(2f64.powi(-10)) + beyond).to_f64(), 1.0 + 2f64.powi(-10));
+            assert_eq!(to_bf16(-half_way(2f64.powi(-7)) + beyond).to_f64(), -1.0);
+            assert_eq!(to_f16(-half_way(2f64.powi(-10)) + beyond).to_f64(), -1.0);
+        }
+        assert_eq!((to_bf16(half_way(2f64.powi(-7))).to_f64(), to_f16(half_way(2f64.powi(-10))).to_f64()), (1.0, 1.0));
+        assert!(to_f16(f64::NAN).is_nan() && to_bf16(f64::INFINITY).is_infinite() && to_f16(1e-30).to_f64() == 0.0);
+        assert_eq!(to_f16(1e300), f16::INFINITY);
+    }
 }

@@ -11,7 +11,6 @@ use crate::ops::op::{Distribution, Fold, Op, Scan};
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Layout, numel};
 use crate::tensor::device::{Arg, Graph, Node, Source};
-use half::{bf16, f16};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -248,8 +247,8 @@ fn cast_bound(x: f64, e: f64, y: f64, dtype: DType) -> f64 {
         DType::Bool => (x != 0.0) as u8 as f64,
         DType::U32 => (x as u32) as f64,
         DType::I32 => (x as i32) as f64,
-        DType::F16 => f16::from_f64(x).to_f64(),
-        DType::BF16 => bf16::from_f64(x).to_f64(),
+        DType::F16 => crate::dtype::to_f16(x).to_f64(),
+        DType::BF16 => crate::dtype::to_bf16(x).to_f64(),
         DType::F32 | DType::F64 => x,
     };
     if dtype == DType::Bool && x.abs() <= e {

@@ -214,8 +214,8 @@ pub fn word(x: f64, dtype: crate::DType) -> u32 {
         Bool => (x != 0.0) as u32,
         U32 => x as u32,
         I32 => x as i32 as u32,
-        BF16 => half::bf16::from_f64(x).to_f32().to_bits(),
-        F16 => half::f16::from_f64(x).to_f32().to_bits(),
+        BF16 => crate::dtype::to_bf16(x).to_f32().to_bits(),
+        F16 => crate::dtype::to_f16(x).to_f32().to_bits(),
         F32 | F64 => (x as f32).to_bits(),
     }
 }

@@ -53,7 +53,7 @@ mod tests {
             Data::I32(vec![-1, i32::MIN]),
             Data::Bool(vec![true, false, true]),
             Data::F16(narrow),
-            Data::BF16(vec![bf16::from_f64(3.0)]),
+            Data::BF16(vec![crate::dtype::to_bf16(3.0)]),
         ];
         for x in data {
             assert_eq!(unpack(&pack(&x), x.dtype(), x.len()), x);
