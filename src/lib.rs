@@ -68,6 +68,11 @@ pub mod testing {
     use crate::tensor::Tensor;
     use crate::tensor::device::Device;
 
+    /// A CPU device of its own, with its own stream of random numbers.
+    pub fn open_cpu() -> Device {
+        Device::new(crate::device::cpu::Cpu::default())
+    }
+
     /// A device of its own on the first adapter: with or without fusion, alone or as a twin, with a fault planted in every
     /// new plan.
     pub fn open_gpu(fuse: bool, twin: bool, fault: Option<Fault>) -> Result<Device> {

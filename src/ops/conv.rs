@@ -208,13 +208,16 @@ fn conv_transpose(
             );
         }
         // Beyond the last window nothing is placed; a window more would fit there only if it were as far as the stride.
-        beyond.push(more[d] - more[d].min(step[d] - 1));
-        let reached = (count.max(1) - 1) * step[d] + dilation[d] * (size - 1) + 1 + more[d] - beyond[d];
-        if reached + beyond[d] <= 2 * padding[d] || count == 0 {
+        let rest = more[d] - more[d].min(step[d] - 1);
+        let reached = (count.max(1) - 1) * step[d] + dilation[d] * (size - 1) + 1 + more[d] - rest;
+        if reached + rest <= 2 * padding[d] || count == 0 {
             misuse(op, format!("nothing is left of {:?} with a padding of {}", x.shape(), padding[d]));
         }
-        let len = reached - 2 * padding[d];
-        windows.push(Window { len, size, step: step[d], dilation: dilation[d], before: padding[d], after: padding[d] });
+        // The rest first shows what the padding would cut off at the end.
+        let (before, after) = (padding[d], padding[d] - rest.min(padding[d]));
+        beyond.push(rest - rest.min(padding[d]));
+        let len = reached - before - after;
+        windows.push(Window { len, size, step: step[d], dilation: dilation[d], before, after });
     }
     let bias = bias_of(op, bias, w.shape()[1] * groups, &x);
     let form = Form { windows, groups };

@@ -1,5 +1,6 @@
 //! Whole entries of one dimension, named by a list of indices: read, replaced, added to.
 
+use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::map::Arg;
 use crate::ops::scatter::Combine;
@@ -84,8 +85,9 @@ impl Tensor {
         if self.rank() == 0 {
             return self.scatter(0, index, value.expand(index.shape()));
         }
-        let index = self.entries(d, index);
-        self.scatter(d as isize, &index, value.expand(index.shape()))
+        // Chosen by a mask, so that an entry named twice counts once in the gradient of the value.
+        let (index, nowhere) = (self.entries(d, index), self.detach().zeros_like().cast(DType::Bool));
+        Tensor::where_(&nowhere.scatter(d as isize, &index, true), value, self)
     }
 
     /// [`Tensor::scatter_reduce`] over the entries of one dimension that the index names, entry by entry.

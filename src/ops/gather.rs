@@ -92,8 +92,12 @@ impl Tensor {
     /// If the ranks differ, other dimensions do not broadcast, or the index holds no integers.
     #[track_caller]
     pub fn take_along_dim(&self, index: &Tensor, dim: impl Into<Option<isize>>) -> Tensor {
-        let Some(dim) = dim.into() else { return self.ravel().gather(0, &index.ravel()) };
+        index.expect_integers("take_along_dim");
+        let Some(dim) = dim.into() else {
+            return self.ravel().gather(0, &index.ravel().wrapped(self.numel()));
+        };
         let d = axis("take_along_dim", self.shape(), dim);
+        let index = &index.wrapped(self.shape().get(d).copied().unwrap_or(1));
         let (mut a, mut b) = (Dims::from_slice(self.shape()), Dims::from_slice(index.shape()));
         if a.len() != b.len() {
             misuse("take_along_dim", format!("index {b:?} and {a:?} differ in rank"));

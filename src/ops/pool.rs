@@ -41,7 +41,7 @@ pub struct AvgPoolOptions {
     /// Whether the zeros count among the elements that the sum is divided by: yes.
     pub count_include_pad: bool,
     /// A number to divide every sum by instead.
-    pub divisor_override: Option<usize>,
+    pub divisor_override: Option<i32>,
 }
 
 impl Default for AvgPoolOptions {

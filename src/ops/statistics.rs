@@ -143,7 +143,7 @@ impl Tensor {
         let d = x - mean;
         let weighted = w.map_or(d.clone(), |w| &d * w);
         let y = weighted.matmul(&d.t()) / divisor.maximum(0.0);
-        if self.rank() < 2 { y.reshape(()) } else { y }
+        if y.numel() == 1 { y.reshape(()) } else { y }
     }
 
     /// The correlation coefficients of variables, the rows, over observations, the columns: the covariances divided by

@@ -13,9 +13,10 @@ pub fn devices() -> Vec<Device> {
     devices
 }
 
-/// Devices that no other test uses: for tests of an index out of range, of which a GPU tells whoever reads next.
+/// Devices that no other test uses: for tests of random numbers, which each device counts, and of an index out of range, of
+/// which a GPU tells whoever reads next.
 pub fn own_devices() -> Vec<Device> {
-    let mut devices = vec![Device::cpu()];
+    let mut devices = vec![wgrad::testing::open_cpu()];
     if gpu().is_some() {
         let open = |twin| wgrad::testing::open_gpu(true, twin, None).expect("an adapter that opened once opens again");
         devices.extend([open(false), open(true)]);

@@ -1,6 +1,6 @@
 //! Random tensors: their moments, that all devices draw the same, and that filling in place tells the graph.
 
-use crate::common::{devices, on_every_device};
+use crate::common::{on_every_device, own_devices};
 use wgrad::{DType, Device, Result, Tensor};
 
 type Draw = fn(&Device) -> Tensor;
@@ -29,7 +29,7 @@ const N: usize = 20000;
 fn distributions_have_their_moments_on_every_device() {
     for (name, draw, mean, std) in DRAWS {
         let mut first: Option<Vec<f32>> = None;
-        for dev in devices() {
+        for dev in own_devices() {
             dev.manual_seed(17);
             let x = draw(&dev).to_vec::<f32>().unwrap();
             let got = x.iter().map(|&x| x as f64).sum::<f64>() / N as f64;

@@ -72,7 +72,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 padding: per_dim(a, "padding", 0)?,
                 ceil_mode: a.flag("ceil_mode"),
                 count_include_pad: !matches!(a.next("count_include_pad"), Value::Bool(false)),
-                divisor_override: match a.number("divisor_override", 0.0)? as usize {
+                divisor_override: match a.number("divisor_override", 0.0)? as i32 {
                     0 => None,
                     n => Some(n),
                 },

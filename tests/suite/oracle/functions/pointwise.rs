@@ -115,7 +115,11 @@ fn two(function: &str, a: &mut Args) -> Result<Option<Tensor>, Stop> {
         "add" => operator!(a.next("input"), +, scaled(a)?),
         "sub" => operator!(a.next("input"), -, scaled(a)?),
         "rsub" => {
-            let (x, y) = (a.tensor()?, scaled(a)?);
+            let (x, y) = (a.tensor()?, a.next("other"));
+            let x = match a.named.remove("alpha") {
+                None => x,
+                Some(alpha) => operator!(Value::Tensor(x), *, alpha),
+            };
             x.rsub(arg(y)?)
         }
         "mul" => operator!(a.next("input"), *, a.next("other")),
