@@ -24,7 +24,7 @@ use wgrad::testing::open_gpu;
 use wgrad::{Device, Result};
 
 /// Cases that are not run on a device, and why. None is here because wgrad lacks a function.
-const SKIPPED: &[(&str, &str, &str)] = &[];
+pub const SKIPPED: &[(&str, &str, &str)] = &[];
 
 /// Families of training programs: optimizers, their schedules and gradient clipping have tests of their own.
 const TRAINING: &[&str] = &["optim", "schedule", "clip", "train"];
