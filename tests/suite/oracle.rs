@@ -23,8 +23,25 @@ use store::{Oracle, list, text};
 use wgrad::testing::open_gpu;
 use wgrad::{Device, Result};
 
-/// Cases that are not run on a device, and why. None is here because wgrad lacks a function.
-pub const SKIPPED: &[(&str, &str, &str)] = &[];
+/// Cases that are not run on some devices, and why. None is here because wgrad lacks a function.
+pub const SKIPPED: &[(&str, &[&str], &str)] = &[
+    ("cast.to.03", GPUS, "no GPU holds numbers of double precision"),
+    ("cast.to.11", GPUS, "no GPU holds numbers of double precision"),
+    ("cast.to.04", ALL, "the target is an 8-bit integer, of which there are no tensors here"),
+    ("unary.gelu.sp.00", ALL, "PyTorch's gelu of an infinity is infinite or NaN, as its own code path goes"),
+    (
+        "reduce.prod.sp.10",
+        ALL,
+        "PyTorch divides the product by the element, ∞ / ∞; here it is the product of the others",
+    ),
+    (
+        "reduce.cumprod.sp.04",
+        ALL,
+        "PyTorch divides the product by the element, ∞ / ∞; here it is the product of the others",
+    ),
+];
+const GPUS: &[&str] = &["gpu", "gpu-unfused", "twin"];
+const ALL: &[&str] = &["cpu", "gpu", "gpu-unfused", "twin"];
 
 /// Families of training programs: optimizers, their schedules and gradient clipping have tests of their own.
 const TRAINING: &[&str] = &["optim", "schedule", "clip", "train"];
@@ -94,7 +111,7 @@ fn run(word: &str) -> Outcome {
             *outcome.training.entry(family).or_default() += 1;
             continue;
         }
-        let skipped = SKIPPED.iter().find(|(skipped, on, _)| id == *skipped && word.starts_with(on));
+        let skipped = SKIPPED.iter().find(|(skipped, on, _)| id == *skipped && on.contains(&word));
         let mut checker = Checker::new(&oracle, case, &device, tolerances);
         let result = match skipped {
             Some((_, _, reason)) => Err(format!("{id}: {reason}")),
