@@ -1,5 +1,6 @@
 //! The public operations of `src/ops`, read from the source: names, signatures and documentation.
 
+use super::expand::Macro;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,14 +47,6 @@ fn walk(path: &Path, below: &Path, files: &mut Vec<File>) {
     }
 }
 
-/// A macro of one rule that repeats over entries.
-struct Macro<'a> {
-    name: &'a str,
-    /// The names of the words of an entry.
-    words: Vec<&'a str>,
-    body: &'a str,
-}
-
 /// The source with every macro call replaced by the methods it makes.
 fn expanded(text: &str) -> String {
     let mut macros: Vec<Macro> = Vec::new();
@@ -74,17 +67,12 @@ fn expanded(text: &str) -> String {
         let (body, after) = after.split_at(end);
         rest = after.split_once('\n').map_or("", |(_, rest)| rest);
         if let Some(name) = definition {
-            let (pattern, body) = body.split_once("=>").unwrap_or((body, ""));
-            let words = pattern
-                .split('$')
-                .filter_map(|part| part.split_once(':'))
-                .filter(|(_, kind)| !kind.starts_with("meta"));
-            macros.push(Macro { name, words: words.map(|(name, _)| name).collect(), body });
+            macros.push(Macro::read(name, body));
             continue;
         }
         result.push_str("impl Tensor {\n");
         match macros.iter().find(|m| line.strip_suffix("! {") == Some(m.name)) {
-            Some(m) if m.name != "rows" => calls(m, body, &mut result),
+            Some(m) if m.name != "rows" => result.push_str(&with_plain_docs(&m.call(body))),
             _ => rows(body, &mut result),
         }
         result.push_str("}\n");
@@ -107,31 +95,6 @@ fn rows(body: &str, result: &mut String) {
             result.push_str(&format!("{docs}#[row]\npub fn {name}(&self{arguments}) -> Tensor {{\n"));
         }
         docs.clear();
-    }
-}
-
-/// The methods that a macro makes of its entries.
-fn calls(m: &Macro, body: &str, result: &mut String) {
-    let (mut docs, mut words) = (String::new(), String::new());
-    for line in body.lines().map(str::trim) {
-        if line.starts_with("//") {
-            docs.push_str(&format!("{line}\n"));
-            continue;
-        }
-        words.push_str(&format!(" {line}"));
-        let Some(entry) = words.trim().strip_suffix(';') else { continue };
-        let values = entry.split_whitespace().map(|word| word.trim_end_matches(','));
-        // The longest names first: `$max` must not be found in `$max_indices`.
-        let mut named: Vec<(&str, &str)> = m.words.iter().copied().zip(values).collect();
-        named.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        let mut method = m.body.replace("$(#[$doc])*", &docs);
-        for (name, value) in named {
-            method = method.replace(&format!("${name}"), value);
-        }
-        result.push_str(&with_plain_docs(&method));
-        result.push('\n');
-        docs.clear();
-        words.clear();
     }
 }
 
