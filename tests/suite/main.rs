@@ -9,6 +9,7 @@ mod indexing;
 mod layers;
 mod misuse;
 mod nn;
+mod operations;
 mod oracle;
 mod order;
 mod parity;

@@ -58,6 +58,9 @@ const SHAPES: &[&[usize]] = &[
 const DTYPES: &[DType] =
     &[DType::F32, DType::F32, DType::F32, DType::F32, DType::F16, DType::BF16, DType::I32, DType::Bool];
 
+/// Rows that are called otherwise than by their own name and operands.
+const NO_METHOD: &[&str] = &["clamp", "polygamma", "div_trunc_int", "softplus", "softshrink", "hardshrink", "logit"];
+
 /// No result has more elements.
 const MOST: usize = 2048;
 
@@ -182,7 +185,7 @@ impl Builder {
             (0..n).map(|i| s.bits(i) as i32 as u32 as i64 as usize % below).map(|i| i as i32).collect()
         };
         let one = |step: Step, i: usize| Some((step, vec![i]));
-        match op % 40 {
+        match op % 50 {
             0..=9 => self.row(ROWS[p as usize % ROWS.len()], [a, b, q]),
             10 | 11 => self.row(ROWS.iter().find(|row| row.name == ["add", "mul"][p as usize % 2])?, [a, b, q]),
             12 => self.pick(a, |_| true).and_then(|i| {
@@ -261,6 +264,14 @@ impl Builder {
                 let fits = |y: &Known| y.tensor.dtype() == x.dtype() && y.tensor.shape() == x.shape();
                 let j = self.pick(b, fits)?;
                 let sizes = shape(j).iter().map(|&n| n as isize).collect();
+                if q % 3 == 0 {
+                    // Where two entries go to one place, either may stay: each place gets one.
+                    let n = size(i, dim(i, p));
+                    let inner: usize = shape(i)[dim(i, p) as usize + 1..].iter().product();
+                    let turned = |k: usize| ((k / inner + r as usize) % n) as i32;
+                    let places = (0..self.known[j].tensor.numel()).map(turned).collect();
+                    return Some((Step::Scatter { dim: dim(i, p), places, sizes }, vec![i, j]));
+                }
                 let places = places(self.known[j].tensor.numel(), size(i, dim(i, p)));
                 Some((Step::ScatterAdd { dim: dim(i, p), places, sizes }, vec![i, j]))
             }),
@@ -284,17 +295,72 @@ impl Builder {
                 0 => one(Step::Copy {}, i),
                 _ => one(Step::Detach {}, i),
             }),
-            _ => self.pick(a, |x| filled(x) && float(x)).and_then(|i| self.in_place(i, [b, p, q, r])),
+            38 | 39 => self.pick(a, |x| filled(x) && float(x)).and_then(|i| self.in_place(i, [b, p, q, r])),
+            40 => self.pick(a, |x| filled(x) && float(x)).and_then(|i| match q % 5 {
+                0 => one(Step::Prod { dims: dims(i), keep: r > 127 }, i),
+                1 | 2 => one(Step::Logsumexp { dims: dims(i), keep: r > 127 }, i),
+                3 => one(Step::Any { dims: dims(i), keep: r > 127 }, i),
+                _ if shape(i).iter().all(|&n| n > 1) => one(Step::Var { dims: dims(i), keep: r > 127 }, i),
+                _ => None,
+            }),
+            41 => self.pick(a, |x| ranked(x) && number(x)).and_then(|i| one(Step::Cumsum { dim: dim(i, p) }, i)),
+            42 => self.pick(a, |x| filled(x) && float(x)).and_then(|i| match q % 4 {
+                0 => one(Step::Cumprod { dim: dim(i, p) }, i),
+                1 => one(Step::Cummax { dim: dim(i, p) }, i),
+                2 => one(Step::Cummin { dim: dim(i, p) }, i),
+                _ => one(Step::Logcumsumexp { dim: dim(i, p) }, i),
+            }),
+            43 => self.pick(a, |x| filled(x) && number(x)).and_then(|i| match q % 4 {
+                0 => one(Step::Sort { dim: dim(i, p), descending: r % 2 == 1 }, i),
+                1 => one(Step::Argsort { dim: dim(i, p), descending: r % 2 == 1 }, i),
+                _ => {
+                    let k = 1 + r as usize % size(i, dim(i, p));
+                    one(Step::Topk { k, dim: dim(i, p), largest: q % 2 == 1 }, i)
+                }
+            }),
+            44 => self.pick(a, ranked).and_then(|i| one(Step::Roll { by: q as isize % 5 - 2, dim: dim(i, p) }, i)),
+            45 => self.pick(a, |x| x.tensor.rank() > 1).and_then(|i| match p % 2 {
+                0 => one(Step::Tril { offset: q as isize % 3 - 1 }, i),
+                _ => one(Step::Diagonal { offset: q as isize % 3 - 1, i: 0, j: 1 }, i),
+            }),
+            46 => self.pick(a, |x| x.tensor.rank() < 4).and_then(|i| {
+                let repeats = |&n: &usize| if n < 4 { 1 + (q % 2) as isize } else { 1 };
+                let mut sizes: Vec<isize> = shape(i).iter().map(repeats).collect();
+                if p % 2 == 1 {
+                    sizes.insert(0, 2);
+                }
+                one(Step::Repeat { sizes }, i)
+            }),
+            47 => self.pick(a, |x| filled(x) && x.tensor.rank() < 4).and_then(|i| {
+                let size = 1 + q as usize % size(i, dim(i, p));
+                one(Step::Unfold { dim: dim(i, p), size, by: 1 + (r % 2) as usize }, i)
+            }),
+            48 => self
+                .pick(a, |x| filled(x) && float(x))
+                .and_then(|i| one(Step::Pad { pad: vec![(p % 3) as isize, (q % 2) as isize] }, i)),
+            _ => self.pick(a, |x| float(x)).and_then(|i| {
+                let fits = |m: &Known| {
+                    let (m, x) = (&m.tensor, shape(i));
+                    m.dtype() == DType::Bool
+                        && m.rank() <= x.len()
+                        && broadcasts(m.shape(), x)
+                        && m.shape().iter().rev().zip(x.iter().rev()).all(|(m, x)| m == x || *m == 1)
+                };
+                self.pick(b, fits).map(|j| (Step::MaskedFill { value: 0.25 }, vec![i, j]))
+            }),
         }
     }
 
     /// A row over operands that broadcast, brought into the interval in which the row is well conditioned.
     fn row(&self, row: &'static Row, numbers: [u8; 3]) -> Option<(Step, Vec<usize>)> {
-        let takes_no_gradient = !row.grads.is_empty() && row.grads.len() < row.arity();
-        let bounds = row.name == "clamp";
-        if takes_no_gradient || bounds {
+        let takes_no_gradient = match row.kind {
+            RowKind::Arithmetic | RowKind::Float | RowKind::Choice => row.grads.len() < row.arity(),
+            RowKind::Compare | RowKind::Test | RowKind::Logic | RowKind::Bits => false,
+        };
+        if takes_no_gradient || NO_METHOD.contains(&row.name) {
             return None;
         }
+        let divides = ["remainder", "fmod", "floor_divide", "div_trunc"].contains(&row.name);
         let mut args: Vec<usize> = Vec::new();
         for (k, number) in numbers.into_iter().enumerate().take(row.arity()) {
             let fits = |x: &Known| {
@@ -303,6 +369,9 @@ impl Builder {
                     RowKind::Logic => bool,
                     RowKind::Choice if k == 0 => bool,
                     RowKind::Test => x.tensor.dtype().is_float(),
+                    RowKind::Bits => !x.tensor.dtype().is_float(),
+                    // By zero, integers have no quotient.
+                    RowKind::Arithmetic if divides => x.tensor.dtype().is_float(),
                     _ => !bool,
                 };
                 kind && args.iter().all(|&i| broadcasts(self.known[i].tensor.shape(), x.tensor.shape()))

@@ -33,6 +33,9 @@ pub fn source(program: &Program) -> String {
         clones(&mut (0..leaves)),
         clones(&mut program.results.iter().copied())
     );
+    if text.contains("PadMode::") {
+        text = text.replacen("Device, Result", "Device, PadMode, Result", 1);
+    }
     text + "fn main() -> Result<()> {\n    \
                 for dev in [Device::cpu(), Device::gpu()?] {\n        \
                     let (leaves, results) = program(&dev)?;\n        \

@@ -1,7 +1,7 @@
 //! The steps of random programs. One line each, which is both what runs and what is printed.
 
 use wgrad::testing::{Row, RowKind, map};
-use wgrad::{DType, Result, Tensor};
+use wgrad::{DType, PadMode, Result, Tensor};
 
 /// How far the devices may differ in a step whose operands are equal.
 pub enum Rounding {
@@ -91,9 +91,30 @@ steps! {
     Amin(a) { dims: Vec<isize>, keep: bool } => a.amin(dims, keep);
     Max(a) { dim: isize, keep: bool } => a.max_dim(dim, keep).0;
     Min(a) { dim: isize, keep: bool } => a.min_dim(dim, keep).0;
+    Prod(a) { dims: Vec<isize>, keep: bool } => a.prod_dim(dims, keep);
+    Logsumexp(a) { dims: Vec<isize>, keep: bool } => a.logsumexp(dims, keep);
+    Var(a) { dims: Vec<isize>, keep: bool } => a.var_dim(dims, 1.0, keep);
+    Any(a) { dims: Vec<isize>, keep: bool } => a.any_dim(dims, keep);
     Argmax(a) { dim: isize, keep: bool } => a.argmax(dim, keep);
     Softmax(a) { dim: isize } => a.softmax(dim);
     LogSoftmax(a) { dim: isize } => a.log_softmax(dim);
+
+    Cumsum(a) { dim: isize } => a.cumsum(dim);
+    Cumprod(a) { dim: isize } => a.cumprod(dim);
+    Cummax(a) { dim: isize } => a.cummax(dim).0;
+    Cummin(a) { dim: isize } => a.cummin(dim).0;
+    Logcumsumexp(a) { dim: isize } => a.logcumsumexp(dim);
+    Sort(a) { dim: isize, descending: bool } => a.sort(dim, descending).0;
+    Argsort(a) { dim: isize, descending: bool } => a.argsort(dim, descending);
+    Topk(a) { k: usize, dim: isize, largest: bool } => a.topk(k, dim, largest).0;
+
+    Roll(a) { by: isize, dim: isize } => a.roll(by, dim);
+    Tril(a) { offset: isize } => a.tril(offset);
+    Diagonal(a) { offset: isize, i: isize, j: isize } => a.diagonal(offset, i, j);
+    Repeat(a) { sizes: Vec<isize> } => a.repeat(sizes);
+    Unfold(a) { dim: isize, size: usize, by: usize } => a.unfold(dim, size, by);
+    Pad(a) { pad: Vec<isize> } => a.pad(pad, PadMode::Constant(0.5));
+    MaskedFill(a, b) { value: f64 } => a.masked_fill(b, value);
 
     Matmul(a, b) {} => a.matmul(b);
     Gather(a) { dim: isize, places: Vec<i32>, sizes: Vec<isize> } =>
@@ -102,6 +123,8 @@ steps! {
         a.index_select(dim, &Tensor::from_slice(&places, places.len(), &a.device()));
     ScatterAdd(a, b) { dim: isize, places: Vec<i32>, sizes: Vec<isize> } =>
         a.scatter_add(dim, &Tensor::from_slice(&places, sizes, &a.device()), b);
+    Scatter(a, b) { dim: isize, places: Vec<i32>, sizes: Vec<isize> } =>
+        a.scatter(dim, &Tensor::from_slice(&places, sizes, &a.device()), b);
     Cat(a, b) { dim: isize } => Tensor::cat(&[a.clone(), b.clone()], dim);
     Stack(a, b) { dim: isize } => Tensor::stack(&[a.clone(), b.clone()], dim);
 
@@ -171,6 +194,25 @@ fn replaced(text: &str, words: &[(&str, String)]) -> String {
     result.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Rows that are not continuous.
+const JUMPS: &[&str] = &[
+    "sign",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "frac",
+    "fmod",
+    "remainder",
+    "floor_divide",
+    "div_trunc",
+    "copysign",
+    "heaviside",
+    "signbit",
+    "nextafter",
+    "sgn",
+];
+
 impl Step {
     /// How closely devices agree, given the operands.
     pub fn rounding(&self, x: &[&Tensor]) -> Rounding {
@@ -182,7 +224,7 @@ impl Step {
             }
             Step::Row(row, into) => {
                 let bringing = if into.iter().any(Option::is_some) { 2e-6 } else { 0.0 };
-                Rounding::Relative(row.test.tolerance.max(1.2e-7) + bringing, 0.0)
+                Rounding::Relative(row.test.tolerance.max(1.2e-7) + bringing, row.test.least / 1.2e-7)
             }
             Step::Detach {}
             | Step::Copy {}
@@ -196,6 +238,20 @@ impl Step {
             | Step::Squeeze { .. }
             | Step::Unsqueeze { .. }
             | Step::Expand { .. }
+            | Step::Any { .. }
+            | Step::Cummax { .. }
+            | Step::Cummin { .. }
+            | Step::Sort { .. }
+            | Step::Argsort { .. }
+            | Step::Topk { .. }
+            | Step::Roll { .. }
+            | Step::Tril { .. }
+            | Step::Diagonal { .. }
+            | Step::Repeat { .. }
+            | Step::Unfold { .. }
+            | Step::Pad { .. }
+            | Step::MaskedFill { .. }
+            | Step::Scatter { .. }
             | Step::Amax { .. }
             | Step::Amin { .. }
             | Step::Max { .. }
@@ -207,7 +263,7 @@ impl Step {
             | Step::Stack { .. }
             | Step::CopyPart { .. } => Rounding::None,
             Step::Scale { by } => Rounding::Sums(size(x[0]) * by.abs()),
-            Step::Sum { .. } => Rounding::Sums(size(x[0]) * x[0].numel() as f64),
+            Step::Sum { .. } | Step::Cumsum { .. } => Rounding::Sums(size(x[0]) * x[0].numel() as f64),
             Step::Matmul {} => {
                 Rounding::Sums(size(x[0]) * size(x[1]) * x[0].shape().last().copied().unwrap_or(1) as f64)
             }
@@ -216,19 +272,19 @@ impl Step {
             Step::Mean { .. } => Rounding::Relative(2e-6, size(x[0])),
             Step::Softmax { .. } => Rounding::Relative(8e-6, 0.0),
             // The logarithm of a sum that is nearly 1.
-            Step::LogSoftmax { .. } => Rounding::Relative(8e-6, 32.0),
+            Step::LogSoftmax { .. } | Step::Logsumexp { .. } | Step::Logcumsumexp { .. } => {
+                Rounding::Relative(8e-6, 32.0)
+            }
+            Step::Prod { .. } | Step::Cumprod { .. } => Rounding::Relative(1e-7 * x[0].numel() as f64, 0.0),
+            Step::Var { .. } => Rounding::Relative(4e-6, size(x[0]) * size(x[0])),
         }
     }
 
     /// Whether a small change of an operand can change the result by much: such steps take operands without error.
     pub fn jumps(&self) -> bool {
         match self {
-            Step::Row(row, _) => {
-                matches!(row.kind, RowKind::Compare | RowKind::Test)
-                    || ["sign", "floor", "ceil", "round", "trunc", "frac", "fmod", "remainder", "copysign"]
-                        .contains(&row.name)
-            }
-            Step::Argmax { .. } => true,
+            Step::Row(row, _) => matches!(row.kind, RowKind::Compare | RowKind::Test) || JUMPS.contains(&row.name),
+            Step::Argmax { .. } | Step::Argsort { .. } | Step::Any { .. } => true,
             Step::Cast { to } => !to.is_float(),
             _ => false,
         }
