@@ -259,7 +259,7 @@ impl Tensor {
 
     /// Uniform random numbers in `[0, 1)`, 24 random bits each.
     ///
-    /// The generator is Philox4x32-10, counted per device and seeded by [`Device::manual_seed`]: the same seed gives the
+    /// The generator is Philox4x32-10, counted per device and seeded by `Device::manual_seed`: the same seed gives the
     /// same numbers on every kind of device.
     #[track_caller]
     pub fn rand(shape: impl Ints, options: impl Into<Options>) -> Tensor {
