@@ -287,9 +287,12 @@ impl Tensor {
     #[track_caller]
     pub fn isclose(&self, b: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Tensor {
         let (a, b) = (&self.detach(), &b.detach());
-        let near = (a - b).abs().le(b.abs() * rtol + atol);
+        // Integers are compared as floats, whose difference does not wrap.
+        let float = |x: &Tensor| if x.dtype().is_float() { x.clone() } else { x.cast(DType::F32) };
+        let difference = float(a) - float(b);
+        let near = difference.abs().le(float(b).abs() * rtol + atol);
         // An infinite tolerance makes nothing close.
-        let mut close = a.eq(b).logical_or((a - b).isfinite().logical_and(near));
+        let mut close = a.eq(b).logical_or(difference.isfinite().logical_and(near));
         if equal_nan {
             close = close.logical_or(a.isnan().logical_and(b.isnan()));
         }

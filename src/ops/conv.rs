@@ -210,11 +210,11 @@ fn conv_transpose(
         // Beyond the last window nothing is placed; a window more would fit there only if it were as far as the stride.
         let rest = more[d] - more[d].min(step[d] - 1);
         let reached = (count.max(1) - 1) * step[d] + dilation[d] * (size - 1) + 1 + more[d] - rest;
-        if reached + rest <= 2 * padding[d] || count == 0 {
-            misuse(op, format!("nothing is left of {:?} with a padding of {}", x.shape(), padding[d]));
-        }
         // The rest first shows what the padding would cut off at the end.
         let (before, after) = (padding[d], padding[d] - rest.min(padding[d]));
+        if reached <= before + after || count == 0 {
+            misuse(op, format!("nothing is left of {:?} with a padding of {}", x.shape(), padding[d]));
+        }
         beyond.push(rest - rest.min(padding[d]));
         let len = reached - before - after;
         windows.push(Window { len, size, step: step[d], dilation: dilation[d], before, after });

@@ -86,7 +86,8 @@ impl Tensor {
             return self.scatter(0, index, value.expand(index.shape()));
         }
         // Chosen by a mask, so that an entry named twice counts once in the gradient of the value.
-        let (index, nowhere) = (self.entries(d, index), self.detach().zeros_like().cast(DType::Bool));
+        let index = index.wrapped(self.shape()[d]);
+        let (index, nowhere) = (self.entries(d, &index), self.detach().zeros_like().cast(DType::Bool));
         Tensor::where_(&nowhere.scatter(d as isize, &index, true), value, self)
     }
 

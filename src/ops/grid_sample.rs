@@ -92,6 +92,7 @@ impl Tensor {
         let combinations: usize = places.iter().map(Vec::len).product();
         for combination in 0..combinations {
             let (mut rest, mut index, mut weight) = (combination, None::<Tensor>, None::<Tensor>);
+            let mut within: Option<Tensor> = None;
             for (line, &n) in places.iter().zip(sizes) {
                 let (at, share) = &line[rest % line.len()];
                 rest /= line.len();
@@ -101,12 +102,15 @@ impl Tensor {
                     None => inside.cast(compute),
                 };
                 weight = Some(weight.map_or(share.clone(), |weight| weight * share));
+                within = Some(within.map_or(inside.clone(), |within| within.logical_and(inside)));
                 let at = at.clamp(0.0, (n - 1) as f64).cast(DType::I32);
                 index = Some(index.map_or(at.clone(), |index| index * n + at));
             }
             let (index, weight) = (index.expect("there are dimensions"), weight.expect("there are dimensions"));
             let line = [shape[0], 1, count];
-            let part = flat.gather(2, &index.reshape(line).expand(wide)) * weight.reshape(line);
+            let within = within.expect("there are dimensions").reshape(line);
+            let seen = Tensor::where_(&within, flat.gather(2, &index.reshape(line).expand(wide)), 0.0);
+            let part = seen * weight.reshape(line);
             y = Some(y.map_or(part.clone(), |y| y + part));
         }
         y.expect("there is a combination").reshape(&shape[..]).cast(dtype)

@@ -166,7 +166,9 @@ impl Steps {
     }
 
     fn nearest(&self, middle: f64) -> Taps {
-        self.taps(|i| vec![((((i as f64 + middle) * self.step).floor() as usize).min(self.len - 1), 1.0)])
+        // In single precision, as PyTorch does it: a place that is whole there may lie just below in double precision.
+        let place = |i: usize| ((i as f32 + middle as f32) * self.step as f32).floor() as usize;
+        self.taps(|i| vec![(place(i).min(self.len - 1), 1.0)])
     }
 
     fn linear(&self) -> Taps {

@@ -162,13 +162,13 @@ impl Tensor {
     #[track_caller]
     pub fn binary_cross_entropy(&self, t: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Tensor {
         let (x, t, dtype) = pair("binary_cross_entropy", self, t);
-        let log = |x: &Tensor| x.log().clamp(-100.0, f64::INFINITY);
-        let definition = || (&t - 1.0) * log(&(1.0 - &x)) - &t * log(&x);
+        let held = |x: Tensor| x.clamp(-100.0, f64::INFINITY);
+        let definition = || (&t - 1.0) * held((-&x).log1p()) - &t * held(x.log());
         let saves = [Save::Input(&x), Save::Input(&t)];
         let losses = composite("BinaryCrossEntropyBackward0", &[&x, &t], &saves, definition, |call| {
             let (g, [x, t]) = (call.g, call.saved) else { unreachable!("both are saved") };
             let by_x = || g * ((x - t) / (x * (1.0 - x)).clamp(1e-12, f64::INFINITY));
-            let by_t = || g * ((1.0 - x).log() - x.log());
+            let by_t = || g * ((-x).log1p() - x.log());
             vec![call.needs[0].then(by_x), call.needs[1].then(by_t)]
         });
         reduction.of(&weighted("binary_cross_entropy", losses, weight)).cast(dtype)

@@ -93,7 +93,7 @@ impl Tensor {
         let losses = Lattice { labels: labels(targets, target_lengths, longest, options.blank), blank: options.blank }
             .losses(&x.clamp(NEVER, f64::INFINITY), input_lengths, target_lengths);
         let impossible = if options.zero_infinity { 0.0 } else { f64::INFINITY };
-        let losses = Tensor::where_(&losses.lt(-0.5 * NEVER), losses, impossible);
+        let losses = Tensor::where_(&losses.ge(-0.5 * NEVER), impossible, losses);
         let losses = if batched { losses } else { losses.reshape(()) };
         let losses = match options.reduction {
             Reduction::Mean => {

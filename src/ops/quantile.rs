@@ -91,7 +91,7 @@ impl Tensor {
         }
         // NaN is sorted last: the place after all numbers is that of the first one.
         let numbers = self.numbers(d);
-        let place = ((&numbers - 1) * 0.5).cast(DType::I32);
+        let place = (&numbers - 1).div_trunc(2);
         let place = if numbers_only { place } else { Tensor::where_(&numbers.eq(n), place, numbers) };
         self.picked(d, self.detach().argsort(d as isize, false).gather(d as isize, &place), keepdim)
     }

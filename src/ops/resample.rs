@@ -109,10 +109,11 @@ impl Tensor {
             return self.clone();
         }
         let definition = || {
-            let y = taps.picked(self, d);
             if taps.width == 1 && taps.is_plain() {
-                return y.squeeze(d as isize + 1);
+                return taps.picked(self, d).squeeze(d as isize + 1);
             }
+            // Where fewer elements are seen, 0 stands for the others: an infinite one would be NaN, weightless or not.
+            let y = taps.read(self, d, 0.0);
             let dtype: DType = self.dtype();
             let weight = Tensor::from_slice(&taps.weight, taps.shape_at(self, d), (&self.device(), dtype));
             (y * weight).sum_dim(d as isize + 1, false)

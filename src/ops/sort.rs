@@ -61,7 +61,10 @@ impl Tensor {
     pub fn searchsorted(&self, values: impl Into<Arg>, right: bool) -> Tensor {
         let values = match values.into() {
             Arg::Tensor(values) => values,
-            Arg::Number(x, dtype) => Tensor::number(x, dtype, &self.device()),
+            Arg::Number(x, dtype) => {
+                let dtype = if self.dtype().is_float() { self.dtype().compute() } else { dtype };
+                Tensor::number(x, dtype, &self.device())
+            }
         };
         self.expect_same_device("searchsorted", &values);
         let lines = self.rank().max(1) - 1;

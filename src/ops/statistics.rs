@@ -83,15 +83,17 @@ impl Tensor {
         if !root {
             let definition = || self.rounded_once(variance);
             return composite("VarBackward0", &[self], &[Save::Input(self)], definition, move |call| {
-                vec![Some(rule(&call.saved[0]) * (call.g.reshape(&with_ones[..]) * (2.0 / divisor)))]
+                let g = call.g.wide().reshape(&with_ones[..]);
+                vec![Some((rule(&call.saved[0].wide()) * (g * (2.0 / divisor))).cast(call.g.dtype()))]
             });
         }
         let definition = || self.rounded_once(|x| variance(x).sqrt());
         composite("StdBackward0", &[self], &[Save::Input(self), Save::Output], definition, move |call| {
-            let (g, y) = (call.g.reshape(&with_ones[..]), call.saved[1].reshape(&with_ones[..]));
+            let wide = |x: &Tensor| x.wide().reshape(&with_ones[..]);
+            let (g, y) = (wide(call.g), wide(&call.saved[1]));
             let flat = y.eq(0.0);
             let slope = Tensor::where_(&flat, 0.0, g / (Tensor::where_(&flat, 1.0, y) * divisor));
-            vec![Some(rule(&call.saved[0]) * slope)]
+            vec![Some((rule(&call.saved[0].wide()) * slope).cast(call.g.dtype()))]
         })
     }
 
