@@ -1,5 +1,6 @@
 //! Windows: parts of a dimension that slide along it and may overlap, read without a copy, and added up again.
 
+use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
@@ -65,7 +66,9 @@ impl Tensor {
     /// adjoint of [`Tensor::windows`]. Derivative: the windows of `g`.
     #[track_caller]
     pub(crate) fn overlap_add(&self, d: usize, n: usize, step: usize, dilation: usize) -> Tensor {
-        let (dtype, compute, device) = (self.dtype(), self.dtype().compute(), self.device());
+        let (dtype, device) = (self.dtype(), self.device());
+        // Bools are added as integers; what is not 0 is true again.
+        let compute = if dtype == DType::Bool { DType::I32 } else { dtype.compute() };
         let mut shape = Dims::from_slice(&self.shape()[..self.rank() - 1]);
         shape[d] = n;
         let y = if self.numel() == 0 {
