@@ -66,7 +66,7 @@ fn told(device: &str, errors: Errors) -> String {
 /// The errors that a line of the file states for a device.
 fn stated(line: &str, device: &str) -> Errors {
     let (value, rest) = line.split_once(&format!(" {device} "))?.1.split_once(" / ")?;
-    Some([value.parse().ok()?, rest.split(';').next()?.parse().ok()?])
+    Some([value.parse().ok()?, rest.split([';', ' ', '\n']).next()?.parse().ok()?])
 }
 
 /// The types that a kind of row takes.

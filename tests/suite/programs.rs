@@ -86,7 +86,7 @@ fn disagreement(program: &Program, dev: &Device, counts: &Counts) -> Option<Stri
 }
 
 /// Devices are opened anew after so many programs: what they have compiled fills memory.
-const ROUND: u32 = 250;
+const ROUND: u32 = 100;
 
 /// Runs many programs on devices of this thread's own: with fusion, now and then without, and now and then as a twin,
 /// which compares kernel by kernel and more closely.
