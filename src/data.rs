@@ -1,10 +1,12 @@
 //! Elements in host memory, and loops over them: what uploads, downloads and the CPU device speak.
 
 use crate::dtype::{DType, Element};
-use crate::shape::Layout;
+use crate::recycle::Spare;
+use crate::shape::{Layout, numel};
 use half::{bf16, f16};
 use rayon::prelude::*;
-use std::borrow::Cow;
+use smallvec::SmallVec;
+use std::ops::Deref;
 
 /// A typed list of elements.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +42,13 @@ pub(crate) trait Stored: Element + Default {
     fn slice(data: &Data) -> &[Self];
     fn slice_mut(data: &mut Data) -> &mut [Self];
     fn wrap(v: Vec<Self>) -> Data;
+    /// Vectors of this type that are free.
+    fn spare() -> &'static Spare<Self>;
+
+    /// `n` elements of whatever value, to be written over.
+    fn room(n: usize) -> Vec<Self> {
+        Self::spare().take(n)
+    }
 }
 
 macro_rules! stored {
@@ -58,6 +67,10 @@ macro_rules! stored {
                 }
             }
             fn wrap(v: Vec<Self>) -> Data { Data::$variant(v) }
+            fn spare() -> &'static Spare<$t> {
+                static SPARE: Spare<$t> = Spare::new();
+                &SPARE
+            }
         }
     )* };
 }
@@ -65,6 +78,12 @@ stored!(bool => Bool u32 => U32 i32 => I32 bf16 => BF16 f16 => F16 f32 => F32 f6
 
 /// Loops shorter than this stay on one thread: starting threads costs more.
 const PARALLEL: usize = 1 << 15;
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        with_data!(self, v => Stored::spare().give(std::mem::take(v)));
+    }
+}
 
 impl Data {
     /// The type of the elements.
@@ -115,22 +134,19 @@ impl Data {
 
     /// The elements converted to `dtype`; to `Bool`, whatever is not 0 becomes true.
     pub(crate) fn cast(&self, dtype: DType) -> Data {
-        if dtype == self.dtype() {
-            return self.clone();
-        }
-        with_data!(self, v => Data::generate(dtype, v.len(), |i| v[i].to_f64()))
+        View { data: self, layout: &Layout::contiguous(&[self.len()]) }.cast(dtype)
     }
 
     /// The elements a layout reads, in row-major order.
     pub(crate) fn read(&self, layout: &Layout) -> Data {
-        with_data!(self, v => Stored::wrap(gather(v, layout).into_owned()))
+        with_data!(self, v => Stored::wrap(gather(v, layout).into_vec()))
     }
 }
 
 /// `n` elements from a function of their index, on several threads if they are many.
-pub(crate) fn fill<T: Send + Clone + Default>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let mut y = vec![T::default(); n];
-    in_chunks(&mut y, 1, &|start, chunk| {
+pub(crate) fn fill<T: Stored>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut y = T::room(n);
+    in_lines(&mut y, 1, 1, &|start, chunk| {
         for (i, y) in chunk.iter_mut().enumerate() {
             *y = f(start + i);
         }
@@ -138,47 +154,88 @@ pub(crate) fn fill<T: Send + Clone + Default>(n: usize, f: impl Fn(usize) -> T +
     y
 }
 
-/// Works on chunks of a slice, told the index each starts at; the work on one element is as much as `cost` simple ones.
-/// The work is a `dyn` on purpose: the machinery of threads is then compiled once per element type, and not once per
-/// operation.
-pub(crate) fn in_chunks<T: Send>(y: &mut [T], cost: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+/// Works on chunks of a slice that are whole lines of `line` elements, told the number of the first line; the work on one
+/// element is as much as `cost` simple ones. The work is a `dyn` on purpose: the machinery of threads is then compiled once
+/// per element type, and not once per operation.
+pub(crate) fn in_lines<T: Send>(y: &mut [T], line: usize, cost: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
     if y.len().saturating_mul(cost) < PARALLEL {
         return work(0, y);
     }
-    let chunk = (PARALLEL / 4 / cost.max(1)).max(1);
-    y.par_chunks_mut(chunk).enumerate().for_each(|(i, y)| work(i * chunk, y));
+    let lines = (PARALLEL / 4 / cost.max(1) / line).max(1);
+    y.par_chunks_mut(lines * line).enumerate().for_each(|(i, y)| work(i * lines, y));
 }
 
-/// The elements a layout reads from a slice; borrowed where they lie in order already.
-pub(crate) fn gather<'a, T: Stored>(x: &'a [T], layout: &Layout) -> Cow<'a, [T]> {
-    if layout.is_dense() {
-        return Cow::Borrowed(&x[layout.offset..][..layout.numel()]);
-    }
-    let (layout, mut y) = (layout.merged(), vec![T::default(); layout.numel()]);
-    in_chunks(&mut y, 1, &|start, y| read_into(x, &layout, start, y));
-    Cow::Owned(y)
+/// Elements in order: where they lay already, or read into memory that is then used again.
+#[derive(Default)]
+pub(crate) struct Elements<'a, T: Stored> {
+    borrowed: &'a [T],
+    read: Vec<T>,
 }
+
+impl<T: Stored> Elements<'_, T> {
+    fn into_vec(mut self) -> Vec<T> {
+        if self.read.is_empty() {
+            self.read = T::room(self.borrowed.len());
+            self.read.copy_from_slice(self.borrowed);
+        }
+        std::mem::take(&mut self.read)
+    }
+}
+
+impl<T: Stored> Deref for Elements<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        if self.read.is_empty() { self.borrowed } else { &self.read }
+    }
+}
+
+impl<T: Stored> Drop for Elements<'_, T> {
+    fn drop(&mut self) {
+        T::spare().give(std::mem::take(&mut self.read));
+    }
+}
+
+/// The elements a layout reads from a slice.
+pub(crate) fn gather<'a, T: Stored>(x: &'a [T], layout: &Layout) -> Elements<'a, T> {
+    if layout.is_dense() {
+        return Elements { borrowed: &x[layout.offset..][..layout.numel()], read: Vec::new() };
+    }
+    let (layout, mut y) = (layout.merged(), T::room(layout.numel()));
+    in_lines(&mut y, 1, 1, &|start, y| read_into(x, &layout, start, y));
+    Elements { borrowed: &[], read: y }
+}
+
+/// Runs shorter than this are not worth a copy each.
+const SHORT: usize = 16;
 
 /// Reads elements from number `start` of a merged layout on.
 fn read_into<T: Copy>(x: &[T], layout: &Layout, start: usize, y: &mut [T]) {
-    let (&[.., rows, n], &[.., down, along]) = (&layout.shape[..], &layout.strides[..]) else {
-        return read_runs(x, layout, start, y);
+    let rank = layout.shape.len();
+    let columns = match (&layout.shape[..], &layout.strides[..]) {
+        // Columns of a matrix: several are read at once, so that neighbours in memory are.
+        (&[.., _, _], &[.., down, along]) if down.abs() == 1 && along.abs() > 1 => Some((rank - 2, SHORT)),
+        // Short runs: the loop goes over a longer dimension, for every element of a run.
+        _ => (0..rank).rev().find(|&d| layout.shape[d] >= SHORT).filter(|&d| d + 1 < rank).map(|d| (d, usize::MAX)),
     };
-    if along.abs() == 1 || along == 0 || down.abs() != 1 {
-        return read_runs(x, layout, start, y);
-    }
-    // Where columns are read, several are read at once, so that neighbours in memory are.
+    let Some((d, most)) = columns else { return read_runs(x, layout, start, y) };
+    let n = numel(&layout.shape[d + 1..]);
+    let inner = Layout { shape: layout.shape[d + 1..].into(), strides: layout.strides[d + 1..].into(), offset: 0 };
+    let places: SmallVec<[isize; 64]> = inner.indices().map(|at| at as isize).collect();
+    let (rows, down) = (layout.shape[d], layout.strides[d]);
     let head = ((n - start % n) % n).min(y.len());
     let (first, mut rest) = y.split_at_mut(head);
     read_runs(x, layout, start, first);
     let mut row = (start + head) / n;
     while rest.len() >= n {
-        let count = (rest.len() / n).min(16).min(rows - row % rows);
+        let count = (rest.len() / n).min(most).min(rows - row % rows);
         let from = layout.place(row * n) as isize;
         let (now, later) = rest.split_at_mut(count * n);
-        for col in 0..n {
-            for r in 0..count {
-                now[r * n + col] = x[(from + col as isize * along + r as isize * down) as usize];
+        for (col, place) in places.iter().enumerate() {
+            let mut at = from + place;
+            for y in now[col..].iter_mut().step_by(n) {
+                *y = x[at as usize];
+                at += down;
             }
         }
         (row, rest) = (row + count, later);
@@ -211,8 +268,19 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn values<T: Stored>(self) -> Cow<'a, [T]> {
+    pub fn values<T: Stored>(self) -> Elements<'a, T> {
         gather(T::slice(self.data), self.layout)
+    }
+
+    /// [`Data::cast`].
+    pub fn cast(self, dtype: DType) -> Data {
+        if dtype == self.data.dtype() {
+            return self.data.read(self.layout);
+        }
+        with_data!(self.data, v => {
+            let x = gather(v, self.layout);
+            Data::generate(dtype, x.len(), |i| x[i].to_f64())
+        })
     }
 
     pub fn chunks<T: Stored>(self) -> Chunks<'a, T> {

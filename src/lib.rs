@@ -16,6 +16,7 @@ mod ops;
 pub mod optim;
 mod plan;
 pub mod random;
+mod recycle;
 mod shape;
 mod single;
 mod tensor;

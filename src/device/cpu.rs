@@ -4,19 +4,41 @@
 //! device is an optimisation of this one and is tested against it.
 
 mod gemm;
+mod index;
 mod reduce;
 mod scan;
 
-use crate::data::{Data, Stored, View, fill, gather, in_chunks, with_data};
+/// Runs an expression with `$T` as the type of the numbers of a dtype that is computed in.
+macro_rules! with_numbers {
+    ($dtype:expr, $T:ident => $body:expr) => {{
+        macro_rules! with {
+            ($t:ty) => {{
+                type $T = $t;
+                $body
+            }};
+        }
+        match $dtype {
+            DType::F32 => with!(f32),
+            DType::F64 => with!(f64),
+            DType::I32 => with!(i32),
+            DType::U32 => with!(u32),
+            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+        }
+    }};
+}
+use with_numbers;
+
+use crate::data::{Data, Stored, View, fill, gather, in_lines, with_data};
 use crate::dtype::DType;
-use crate::error::{Error, Kind, Result};
-use crate::ops::op::{Distribution, Fold, Op};
-use crate::shape::{Dims, Layout};
+use crate::error::{Error, Result};
+use crate::ops::op::{Distribution, Op};
+use crate::shape::Layout;
 use crate::tensor::device::{Backend, Graph, Node, Read, Source, Stats};
 use crate::tensor::value::{Buffer, Value};
+use index::Places;
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use reduce::{Folded, reduce};
+use reduce::reduce;
 use scan::scan;
 use std::sync::Arc;
 
@@ -40,7 +62,7 @@ impl Backend for Cpu {
     }
 
     fn run(&self, graph: &Graph) -> Result<()> {
-        evaluate_all(graph, |node, result| {
+        evaluate_all(graph, &needed(graph), |node, result| {
             if node.held {
                 node.value.settle(result.clone().map(|data| data as Buffer));
             }
@@ -78,9 +100,21 @@ pub fn elements(buffer: &Buffer) -> Arc<Data> {
     buffer.clone().downcast().expect("a buffer of the CPU holds elements")
 }
 
-/// Evaluates every node of a graph whose inputs are this device's buffers, and shows each result to `done`. What nobody
-/// will read any more is dropped, or written over.
-pub fn evaluate_all(graph: &Graph, mut done: impl FnMut(&Node, &Result<Arc<Data>>)) {
+/// Which nodes are held, or read by the meaning of one that is needed: the order of a scatter's entries only helps kernels.
+fn needed(graph: &Graph) -> Vec<bool> {
+    let mut needed: Vec<bool> = graph.nodes.iter().map(|node| node.held).collect();
+    for (n, node) in graph.nodes.iter().enumerate().rev() {
+        let read = if matches!(node.value.op, Op::Scatter { .. }) { 3 } else { node.args.len() };
+        for p in node.args.iter().take(read).filter_map(|arg| arg.source.node()) {
+            needed[p] |= needed[n];
+        }
+    }
+    needed
+}
+
+/// Evaluates the nodes chosen of a graph whose inputs are this device's buffers, and shows each result to `done`. What
+/// nobody will read any more is dropped, or written over.
+pub fn evaluate_all(graph: &Graph, chosen: &[bool], mut done: impl FnMut(&Node, &Result<Arc<Data>>)) {
     let mut last_reader = vec![0; graph.nodes.len()];
     for (n, node) in graph.nodes.iter().enumerate() {
         for p in node.args.iter().filter_map(|arg| arg.source.node()) {
@@ -90,6 +124,10 @@ pub fn evaluate_all(graph: &Graph, mut done: impl FnMut(&Node, &Result<Arc<Data>
     let inputs: Vec<Arc<Data>> = graph.inputs.iter().map(|input| elements(&input.buffer)).collect();
     let mut results: Vec<Option<Result<Arc<Data>>>> = Vec::with_capacity(graph.nodes.len());
     for (n, node) in graph.nodes.iter().enumerate() {
+        if !chosen[n] {
+            results.push(None);
+            continue;
+        }
         let base = take_base(node, &mut results, |p| last_reader[p] == n);
         let args: Result<Vec<View>> = node
             .args
@@ -145,47 +183,22 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
             }
         },
         Op::Map(row) => (row.eval)(args, dtype),
-        Op::Cast => args[0].data.read(args[0].layout).cast(dtype),
-        Op::Reduce { fold, dims } => match dtype {
-            DType::F32 => reduce::<f32>(*fold, *dims, args[0], n),
-            DType::F64 => reduce::<f64>(*fold, *dims, args[0], n),
-            DType::I32 => reduce::<i32>(*fold, *dims, args[0], n),
-            DType::U32 => reduce::<u32>(*fold, *dims, args[0], n),
-            DType::Bool | DType::F16 | DType::BF16 => unreachable!("folded in a wider type"),
-        },
+        Op::Cast => args[0].cast(dtype),
+        Op::Reduce { fold, dims } => with_numbers!(dtype, T => reduce::<T>(*fold, *dims, args[0], n)),
         Op::Scan(kind) => scan(*kind, args, dtype, value.shape.last().copied().unwrap_or(1)),
         Op::Matmul { rows, inner, cols } => gemm::matmul(args, &value.shape, [*rows, *inner, *cols], dtype),
         Op::OverlapAdd { dim, step, dilation } => {
-            let windows = args[0].layout;
-            // Where in the result each place of each window lies.
-            let mut at = Layout::contiguous(&value.shape);
-            let along = at.strides[*dim];
-            at.strides[*dim] = along * *step as isize;
-            at.strides.push(along * *dilation as isize);
-            at.shape = windows.shape.clone();
-            match dtype {
-                DType::F32 => overlap_add::<f32>(args[0], &at, n),
-                DType::F64 => overlap_add::<f64>(args[0], &at, n),
-                DType::I32 => overlap_add::<i32>(args[0], &at, n),
-                DType::U32 => overlap_add::<u32>(args[0], &at, n),
-                DType::Bool | DType::F16 | DType::BF16 => unreachable!("added in a wider type"),
-            }
+            with_numbers!(dtype, T => index::overlap_add::<T>(args[0], &value.shape, *dim, *step, *dilation))
         }
         Op::Gather { dim } => {
-            let index = args[1].values::<i32>();
-            let places = places(value, *dim, &value.shape, args[0].layout, &index)?;
-            with_data!(args[0].data, x => Stored::wrap(fill(n, |i| x[places[i]])))
+            let places = Places::of(value, *dim, args[1], args[0].layout)?;
+            with_data!(args[0].data, x => index::gather(x, &places))
         }
         Op::Scatter { dim, fold } => {
-            let index = args[1].values::<i32>();
-            let places = places(value, *dim, &args[1].layout.shape, &Layout::contiguous(&value.shape), &index)?;
+            let places = Places::of(value, *dim, args[1], &Layout::contiguous(&value.shape))?;
             match dtype {
-                DType::F32 => scatter::<f32>(*fold, base(), args[2], &places),
-                DType::F64 => scatter::<f64>(*fold, base(), args[2], &places),
-                DType::I32 => scatter::<i32>(*fold, base(), args[2], &places),
-                DType::U32 => scatter::<u32>(*fold, base(), args[2], &places),
-                DType::Bool => scatter::<bool>(*fold, base(), args[2], &places),
-                DType::F16 | DType::BF16 => unreachable!("narrow floats are computed in f32"),
+                DType::Bool => index::scatter::<bool>(*fold, base(), args[2], &places),
+                _ => with_numbers!(dtype, T => index::scatter::<T>(*fold, base(), args[2], &places)),
             }
         }
         Op::ArgSort { descending } => with_data!(args[0].data, x => argsort(x, args[0].layout, *descending)),
@@ -204,58 +217,10 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
     })
 }
 
-/// Adds every place of every window to its place in the result.
-fn overlap_add<T: Folded>(windows: View, at: &Layout, n: usize) -> Data {
-    let mut y = vec![T::start(Fold::Sum); n];
-    for (at, &x) in at.indices().zip(windows.values::<T>().iter()) {
-        y[at] = T::fold(Fold::Sum, y[at], x);
-    }
-    T::wrap(y)
-}
-
-/// For every entry of an index of shape `shape`, the place in `layout` it names along `dim`.
-fn places(value: &Value, dim: usize, shape: &[usize], layout: &Layout, index: &[i32]) -> Result<Vec<usize>> {
-    let n = layout.shape[dim];
-    if let Some(bad) = index.iter().find(|&&i| i < 0 || i as usize >= n) {
-        let (op, at) = (value.op.name(), value.at);
-        return Err(Error::new(
-            Kind::Misuse,
-            format!(
-                "{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})",
-                at.file(),
-                at.line()
-            ),
-        ));
-    }
-    // The layout restricted to the index's shape, with the indexed dimension standing still.
-    let mut lines = Layout { shape: Dims::from_slice(shape), ..layout.clone() };
-    lines.strides[dim] = 0;
-    let (lines, step) = (lines.merged(), layout.strides[dim]);
-    let mut places = vec![0; index.len()];
-    in_chunks(&mut places, 2, &|start, places| {
-        lines.runs(start, places.len(), |i, at, stride, n| {
-            for k in 0..n {
-                let wanted = index[start + i + k] as isize * step;
-                places[i + k] = (at as isize + k as isize * stride + wanted) as usize;
-            }
-        });
-    });
-    Ok(places)
-}
-
-/// Entries of one place in their order: folded with what is there, or in its stead.
-fn scatter<T: Folded>(fold: Option<Fold>, mut base: Data, source: View, places: &[usize]) -> Data {
-    let y = T::slice_mut(&mut base);
-    for (&at, &x) in places.iter().zip(source.values::<T>().iter()) {
-        y[at] = fold.map_or(x, |fold| T::fold(fold, y[at], x));
-    }
-    base
-}
-
 /// `n` numbers of which four come at a time.
 fn in_blocks(n: usize, block: impl Fn(u32) -> [f64; 4] + Sync) -> Data {
     let mut y = vec![[0.0; 4]; n.div_ceil(4)];
-    in_chunks(&mut y, 64, &|start, y| y.iter_mut().enumerate().for_each(|(i, y)| *y = block((start + i) as u32)));
+    in_lines(&mut y, 1, 64, &|start, y| y.iter_mut().enumerate().for_each(|(i, y)| *y = block((start + i) as u32)));
     let mut y = y.into_flattened();
     y.truncate(n);
     Data::F64(y)

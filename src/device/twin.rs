@@ -139,7 +139,7 @@ impl Backend for Twin {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
         let mut results = Vec::with_capacity(graph.nodes.len());
-        evaluate_all(&on_cpu, |_, result| results.push(result.clone()));
+        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], |_, result| results.push(result.clone()));
         let reference: Result<Vec<Arc<Data>>> = results.iter().cloned().collect();
         let session = match reference {
             Ok(reference) => {

@@ -3,8 +3,10 @@
 use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::create::full;
+use crate::ops::map::map;
 use crate::ops::op::Fold;
 use crate::ops::ranges::iota;
+use crate::ops::scalar::rows;
 use crate::shape::{Dims, Ints, axes, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::Save;
@@ -137,9 +139,14 @@ impl Tensor {
         }
         let n = x.shape()[d];
         let extreme = x.fold(fold, &[d], x.dtype());
-        let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.isnan()) } else { x.eq(&extreme) };
-        let index = Tensor::where_(&found, x.places_along(d), n).fold(Fold::Min, &[d], DType::I32);
+        let index = Tensor::where_(&x.same(&extreme), x.places_along(d), n).fold(Fold::Min, &[d], DType::I32);
         if keepdim { index } else { index.squeeze(d as isize) }
+    }
+
+    /// Whether `a = b`, or both are NaN.
+    #[track_caller]
+    pub(crate) fn same(&self, b: &Tensor) -> Tensor {
+        map(&rows::same, &[self.into(), b.into()])
     }
 
     /// The place of every element along a dimension, in a shape that broadcasts with this one.
@@ -154,8 +161,7 @@ impl Tensor {
 /// A gradient shared evenly among the elements over `dims` that equal `y`; where NaN counts as equal to itself, among NaNs.
 #[track_caller]
 pub(crate) fn shared(g: &Tensor, x: &Tensor, y: &Tensor, dims: &[usize], nan_ties: bool) -> Tensor {
-    let found = x.eq(y);
-    let found = if nan_ties { found.logical_or(x.isnan().logical_and(y.isnan())) } else { found };
+    let found = if nan_ties { x.same(y) } else { x.eq(y) };
     let mask = found.cast(g.dtype());
     if dims.is_empty() {
         return g * mask;

@@ -1,6 +1,5 @@
 //! Masks: elements filled, chosen or replaced where a bool is true.
 
-use crate::data::Data;
 use crate::dtype::DType;
 use crate::error::{Result, misuse};
 use crate::ops::map::Arg;
@@ -133,11 +132,8 @@ impl Tensor {
 
     /// The row-major places of elements that are not 0; NaN is not.
     fn places_not_zero(&self) -> Result<Vec<usize>> {
-        let data = match self.to_data()? {
-            Data::Bool(x) => return Ok((0..x.len()).filter(|&i| x[i]).collect()),
-            data => data.to_f64(),
-        };
-        Ok((0..data.len()).filter(|&i| data[i] != 0.0).collect())
+        let data = self.to_data()?;
+        Ok((0..data.len()).filter(|&i| data.at(i) != 0.0).collect())
     }
 
     fn coordinates(&self, place: usize) -> impl Iterator<Item = i32> {

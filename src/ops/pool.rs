@@ -424,7 +424,6 @@ fn lowest(dtype: DType) -> f64 {
 /// The least position among the largest elements over `places`; NaN is largest.
 #[track_caller]
 fn first_largest(seen: &Tensor, positions: &Tensor, total: usize, places: &[usize]) -> Tensor {
-    let largest = seen.eq(seen.amax(places, true));
-    let largest = if seen.dtype().is_float() { largest.logical_or(seen.isnan()) } else { largest };
+    let largest = seen.same(&seen.amax(places, true));
     Tensor::where_(&largest, positions, total).amin(places, false)
 }

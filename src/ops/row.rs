@@ -1,8 +1,9 @@
 //! What a scalar function is: its meaning, its WGSL, its derivative and its test, all in one row.
 
-use crate::data::{Data, Stored, View, in_chunks};
+use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
 use crate::tensor::Tensor;
+use pulp::{Arch, Simd, WithSimd};
 
 /// A scalar function. The rows themselves are in `scalar.rs`.
 pub struct Row {
@@ -125,19 +126,52 @@ macro_rules! loops {
         pub(crate) mod $arity {
             use super::*;
 
-            /// Loops a meaning over operands of type `T`, element by element; compiled for every meaning by itself.
+            /// A meaning. What implements it by itself, and no closure, is inlined into every loop, however long it is.
+            pub(crate) trait Function<T, U>: Sync {
+                fn call(&self, $($x: T),*) -> U;
+            }
+
+            impl<T, U, F: Fn($(loops!(@each $x T)),*) -> U + Sync> Function<T, U> for F {
+                #[inline(always)]
+                fn call(&self, $($x: T),*) -> U {
+                    self($($x),*)
+                }
+            }
+
+            /// [`over`] with a closure.
             pub(crate) fn each<T: Stored, U: Stored>(args: &[View], f: impl Fn($(loops!(@each $x T)),*) -> U + Sync) -> Data {
+                over::<T, U>(args, f)
+            }
+
+            /// Loops a meaning over operands of type `T`, element by element; compiled for every meaning by itself.
+            pub(crate) fn over<T: Stored, U: Stored>(args: &[View], f: impl Function<T, U>) -> Data {
                 $(let $x = args[$i].chunks::<T>();)*
-                let mut y = vec![U::default(); args[0].layout.numel()];
-                in_chunks(&mut y, 1, &|start, y| {
+                let mut y = U::room(args[0].layout.numel());
+                in_lines(&mut y, 1, 1, &|start, y| {
                     let mut room: [Vec<T>; 3] = Default::default();
                     let mut room = room.iter_mut();
                     $(let $x = $x.read(start, y.len(), room.next().expect("there are three operands at most"));)*
-                    for (i, y) in y.iter_mut().enumerate() {
-                        *y = f($($x[i]),*);
-                    }
+                    Arch::new().dispatch(Chunk { y, $($x,)* f: &f });
                 });
                 U::wrap(y)
+            }
+
+            /// The innermost loop, compiled once more for wider vectors than every machine has; no number depends on them.
+            struct Chunk<'a, T, U, F> {
+                y: &'a mut [U],
+                $($x: &'a [T],)*
+                f: &'a F,
+            }
+
+            impl<T: Copy, U, F: Function<T, U>> WithSimd for Chunk<'_, T, U, F> {
+                type Output = ();
+
+                #[inline(always)]
+                fn with_simd<S: Simd>(self, _: S) {
+                    for (i, y) in self.y.iter_mut().enumerate() {
+                        *y = self.f.call($(self.$x[i]),*);
+                    }
+                }
             }
 
             /// Floats to floats. The meaning is called through a pointer: it takes longer than the call.
@@ -148,21 +182,8 @@ macro_rules! loops {
                 }
             }
 
-            /// Floats to bools.
-            pub(crate) fn test(args: &[View], f: fn($(loops!(@each $x f64)),*) -> f64) -> Data {
-                match args[0].data.dtype() {
-                    DType::F64 => each::<f64, bool>(args, |$($x),*| f($($x),*) != 0.0),
-                    _ => each::<f32, bool>(args, |$($x),*| f($($x as f64),*) != 0.0),
-                }
-            }
-
-            /// Bools to bools.
-            pub(crate) fn logic(args: &[View], f: fn($(loops!(@each $x f64)),*) -> f64) -> Data {
-                each::<bool, bool>(args, |$($x),*| f($($x as u8 as f64),*) != 0.0)
-            }
-
             /// Integers to integers of the same type; what does not fit wraps.
-            pub(crate) fn bits(args: &[View], dtype: DType, f: fn($(loops!(@each $x i64)),*) -> i64) -> Data {
+            pub(crate) fn bits(args: &[View], dtype: DType, f: impl Fn($(loops!(@each $x i64)),*) -> i64 + Sync) -> Data {
                 match dtype {
                     DType::U32 => each::<u32, u32>(args, |$($x),*| f($($x as i64),*) as u32),
                     _ => each::<i32, i32>(args, |$($x),*| f($($x as i64),*) as i32),
@@ -197,7 +218,7 @@ macro_rules! eval {
     (Float $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::float(args, dtype, $f) };
     (Arithmetic $arity:ident ($($x:ident)*) $f:expr, $int:expr, $single:expr) => {
         |args, dtype| match dtype {
-            DType::F32 => $arity::each::<f32, f32>(args, $single),
+            DType::F32 => eval!(@single $arity ($($x)*) args, $single),
             DType::F64 => $arity::float(args, dtype, $f),
             _ => $arity::bits(args, dtype, |$($x),*| $int($($x),*)),
         }
@@ -205,11 +226,28 @@ macro_rules! eval {
     (Float $arity:ident ($($x:ident)*) $f:expr, $int:expr, $single:expr) => {
         |args, dtype| match dtype {
             DType::F64 => $arity::float(args, dtype, $f),
-            _ => $arity::each::<f32, f32>(args, $single),
+            _ => eval!(@single $arity ($($x)*) args, $single),
         }
     };
-    (Test $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::test(args, $f) };
-    (Logic $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, _| $arity::logic(args, $f) };
+    (@single $arity:ident ($($x:ident)*) $args:expr, $single:expr) => {{
+        struct Single;
+        impl $arity::Function<f32, f32> for Single {
+            #[inline(always)]
+            fn call(&self, $($x: f32),*) -> f32 {
+                $single
+            }
+        }
+        $arity::over::<f32, f32>($args, Single)
+    }};
+    (Test $arity:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| match args[0].data.dtype() {
+            DType::F64 => $arity::each::<f64, bool>(args, |$($x),*| $f($($x),*) != 0.0),
+            _ => $arity::each::<f32, bool>(args, |$($x),*| $f($($x as f64),*) != 0.0),
+        }
+    };
+    (Logic $arity:ident ($($x:ident)*) $f:expr, $int:expr) => {
+        |args, _| $arity::each::<bool, bool>(args, |$($x),*| $f($($x as u8 as f64),*) != 0.0)
+    };
     (Bits $arity:ident ($($x:ident)*) $f:expr, $int:expr) => { |args, dtype| $arity::bits(args, dtype, $int) };
 }
 pub(crate) use eval;
@@ -218,14 +256,16 @@ pub(crate) use eval;
 pub(crate) fn eval_choice(args: &[View], dtype: DType) -> Data {
     fn over<T: Stored>(args: &[View]) -> Data {
         let (a, b, c) = (args[0].chunks::<bool>(), args[1].chunks::<T>(), args[2].chunks::<T>());
-        let mut y = vec![T::default(); args[0].layout.numel()];
-        in_chunks(&mut y, 1, &|start, y| {
+        let mut y = T::room(args[0].layout.numel());
+        in_lines(&mut y, 1, 1, &|start, y| {
             let (mut first, mut second, mut third) = Default::default();
             let a = a.read(start, y.len(), &mut first);
             let b = b.read(start, y.len(), &mut second);
             let c = c.read(start, y.len(), &mut third);
             for (i, y) in y.iter_mut().enumerate() {
-                *y = if a[i] { b[i] } else { c[i] };
+                // Both are read: a loop without branches is turned into vector instructions.
+                let (b, c) = (b[i], c[i]);
+                *y = if a[i] { b } else { c };
             }
         });
         T::wrap(y)

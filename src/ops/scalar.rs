@@ -10,7 +10,7 @@ use crate::single;
 use crate::tensor::Tensor;
 
 /// Turns rows into statics, methods of [`Tensor`] and the list `ROWS`. A row without documentation has no method: what
-/// calls it is written by hand. `single:` is the meaning over `f32`, where the one over `f64` would take much longer.
+/// calls it is written by hand. `single:` is the result over operands in `f32`, where the meaning over `f64` would take much longer.
 macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident($($x:ident),*) => $node:literal $kind:ident {
         cpu: $cpu:expr,
@@ -55,10 +55,10 @@ macro_rules! rows {
     (@meaning (x) $f:expr) => { Meaning::Unary($f) };
     (@meaning (a b) $f:expr) => { Meaning::Binary($f) };
     (@meaning (a b c) $f:expr) => { Meaning::Ternary($f) };
-    (@eval $kind:ident (x) $f:expr, $int:expr $(, $single:expr)?) => { eval!($kind unary (x) $f, $int $(, $single)?) };
-    (@eval $kind:ident (a b) $f:expr, $int:expr $(, $single:expr)?) => { eval!($kind binary (a b) $f, $int $(, $single)?) };
-    (@eval $kind:ident (a b c) $f:expr, $int:expr $(, $single:expr)?) => {
-        eval!($kind ternary (a b c) $f, $int $(, $single)?)
+    (@eval $kind:ident ($x:ident) $($meanings:tt)*) => { eval!($kind unary ($x) $($meanings)*) };
+    (@eval $kind:ident ($a:ident $b:ident) $($meanings:tt)*) => { eval!($kind binary ($a $b) $($meanings)*) };
+    (@eval $kind:ident ($a:ident $b:ident $c:ident) $($meanings:tt)*) => {
+        eval!($kind ternary ($a $b $c) $($meanings)*)
     };
     // A closure whose types are known; it is inlined into every loop.
     (@double (x) $f:expr) => { ({ let f: fn(f64) -> f64 = $f; f }) };

@@ -156,8 +156,7 @@ impl Tensor {
         let x = self.detach();
         let extreme = scan(kind, &[&x], d);
         // What equals the extreme so far is where it was found last.
-        let found = if x.dtype().is_float() { x.eq(&extreme).logical_or(x.isnan()) } else { x.eq(&extreme) };
-        let indices = scan(Scan::Max, &[&Tensor::where_(&found, x.places_along(d), 0)], d);
+        let indices = scan(Scan::Max, &[&Tensor::where_(&x.same(&extreme), x.places_along(d), 0)], d);
         (self.gather(d as isize, &indices), indices)
     }
 

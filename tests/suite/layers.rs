@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the ground up. A file imports from its own layer and below.
 const LAYERS: &[&[&str]] = &[
-    &["error", "dtype", "shape", "data", "random", "single"],
+    &["error", "dtype", "shape", "data", "random", "single", "recycle"],
     &["tensor", "ops"],
     &["autograd"],
     &["plan"],

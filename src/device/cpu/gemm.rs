@@ -1,27 +1,23 @@
 //! The reference's products: one strided GEMM per batch entry. What strides cannot tell it is gathered first.
 
-use crate::data::{Data, Stored, View, gather};
+use super::reduce::Folded;
+use super::with_numbers;
+use crate::data::{Data, Elements, View, gather};
 use crate::dtype::DType;
+use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};
 use rayon::prelude::*;
-use std::borrow::Cow;
 
 /// How far one row, and one column, of a matrix is from the next.
 type Steps = (isize, isize);
 
 /// `Op::Matmul` over `[rows, inner, cols]` dimensions.
 pub(super) fn matmul(args: &[View], shape: &[usize], dims: [usize; 3], dtype: DType) -> Data {
-    match dtype {
-        DType::F32 => product::<f32>(args, shape, dims),
-        DType::F64 => product::<f64>(args, shape, dims),
-        DType::I32 => product::<i32>(args, shape, dims),
-        DType::U32 => product::<u32>(args, shape, dims),
-        DType::Bool | DType::F16 | DType::BF16 => unreachable!("multiplied in a wider type"),
-    }
+    with_numbers!(dtype, T => product::<T>(args, shape, dims))
 }
 
 /// An element type with a matrix product.
-trait Multiplied: Stored {
+trait Multiplied: Folded {
     /// `y = a b` for matrices of `m × k` and `k × n`; `y` is row-major.
     ///
     /// # Safety
@@ -99,17 +95,34 @@ impl<'a, T: Multiplied> Side<'a, T> {
     }
 
     /// The matrix in row-major order, if it has to be gathered and is the same for the whole batch.
-    fn shared(&self) -> Option<Cow<'a, [T]>> {
+    fn shared(&self) -> Option<Elements<'a, T>> {
         let same = self.steps.is_none() && self.starts.iter().all(|&start| start == self.starts[0]);
         same.then(|| self.gathered(0))
     }
 
-    fn gathered(&self, i: usize) -> Cow<'a, [T]> {
+    /// `y += Σ a_l row_l` over the rows of the matrix of batch entry `i`, which are read where they lie.
+    fn add_rows(&self, i: usize, a: &[T], y: &mut [T]) {
+        let matrix = Layout { offset: self.starts[i], ..self.matrix.clone() };
+        for (l, &a) in a.iter().enumerate() {
+            matrix.runs(l * y.len(), y.len(), |start, at, stride, n| {
+                let add = |(y, &x): (&mut T, &T)| *y = T::fold(Fold::Sum, *y, T::fold(Fold::Prod, a, x));
+                let y = y[start..][..n].iter_mut();
+                match stride {
+                    1 => y.zip(&self.elements[at..][..n]).for_each(add),
+                    _ => y.enumerate().for_each(|(k, y)| {
+                        add((y, &self.elements[(at as isize + k as isize * stride) as usize]));
+                    }),
+                }
+            });
+        }
+    }
+
+    fn gathered(&self, i: usize) -> Elements<'a, T> {
         gather(self.elements, &Layout { offset: self.starts[i], ..self.matrix.clone() })
     }
 
     /// Where the matrix of batch entry `i` starts, and its steps; `held` keeps it if it had to be gathered.
-    fn walk(&self, i: usize, shared: &Option<Cow<'a, [T]>>, held: &mut Cow<'a, [T]>) -> (*const T, Steps) {
+    fn walk(&self, i: usize, shared: &Option<Elements<'a, T>>, held: &mut Elements<'a, T>) -> (*const T, Steps) {
         let row_major = (self.cols as isize, 1);
         match (self.steps, shared) {
             // SAFETY: the start is the place of an element.
@@ -130,13 +143,18 @@ fn product<T: Multiplied>(args: &[View], shape: &[usize], [rows, inner, cols]: [
     // A matrix that every entry of the batch reads is gathered once.
     let (shared_a, shared_b) = (a.shared(), b.shared());
     let one = |(i, y): (usize, &mut [T])| {
-        let (mut held_a, mut held_b) = (Cow::default(), Cow::default());
+        // A single row is not worth gathering a matrix for.
+        if size[0] == 1 && b.steps.is_none() && shared_b.is_none() {
+            y.fill(T::start(Fold::Sum));
+            return b.add_rows(i, &a.gathered(i), y);
+        }
+        let (mut held_a, mut held_b) = (Elements::default(), Elements::default());
         let (a, b) = (a.walk(i, &shared_a, &mut held_a), b.walk(i, &shared_b, &mut held_b));
         // SAFETY: both matrices have the sizes and steps that their layouts tell, which were checked when the operation
         // was recorded, and `y` is a fresh row-major matrix.
         unsafe { T::gemm(size, a, b, y.as_mut_ptr()) }
     };
-    let mut y = vec![T::default(); numel(shape)];
+    let mut y = T::room(numel(shape));
     match a.starts.len() {
         1 => one((0, &mut y)),
         _ => y.par_chunks_mut(size[0] * size[2]).enumerate().for_each(one),

@@ -1,6 +1,6 @@
 //! Folding the elements of a reduction, fast enough where the compiler can use vectors.
 
-use crate::data::{Data, Stored, View, in_chunks};
+use crate::data::{Data, Stored, View, in_lines};
 use crate::ops::op::Fold;
 use crate::shape::numel;
 
@@ -67,12 +67,12 @@ pub fn reduce<T: Folded>(fold: Fold, dims: usize, x: View, n: usize) -> Data {
 fn fold_by<T: Folded>(dims: usize, x: View, n: usize, start: T, f: impl Fn(T, T) -> T + Sync + Copy) -> Data {
     let rank = x.layout.shape.len();
     let columns = numel(&x.layout.shape[rank - dims..]);
-    let mut y = vec![T::default(); n];
+    let mut y = T::room(n);
     let (kept, folded) = x.layout.split(rank - dims);
     if let ([1], &[down]) = (&kept.strides[..], &folded.strides[..]) {
         // Results are neighbours in memory: rows of them are folded into one another.
         let x = T::slice(x.data);
-        in_chunks(&mut y, columns.min(32), &|first, y| {
+        in_lines(&mut y, 1, columns.min(32), &|first, y| {
             let row = |r: usize| {
                 let at = (kept.offset + first) as isize + r as isize * down;
                 &x[at as usize..][..y.len()]
@@ -85,8 +85,14 @@ fn fold_by<T: Folded>(dims: usize, x: View, n: usize, start: T, f: impl Fn(T, T)
     let values = x.values::<T>();
     if n == 1 {
         y[0] = halves(&values, start, f);
+    } else if columns <= LANES {
+        in_lines(&mut y, 1, columns, &|first, y| {
+            for (y, x) in y.iter_mut().zip(values[first * columns..].chunks(columns.max(1))) {
+                *y = x.iter().fold(start, |a, &b| f(a, b));
+            }
+        });
     } else {
-        in_chunks(&mut y, columns, &|first, y| {
+        in_lines(&mut y, 1, columns, &|first, y| {
             for (row, y) in y.iter_mut().enumerate() {
                 *y = halves(&values[(first + row) * columns..][..columns], start, f);
             }

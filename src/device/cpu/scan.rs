@@ -1,34 +1,47 @@
 //! Scans: every line is walked from its first element to its last.
 
 use super::reduce::Folded;
-use crate::data::{Data, View};
+use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
 use crate::ops::op::{Fold, Scan};
-use rayon::prelude::*;
 
 /// Scans lines of `n` elements. Floats are carried in double precision, so that no error builds up along a line.
 pub fn scan(kind: Scan, args: &[View], dtype: DType, n: usize) -> Data {
     match dtype {
-        DType::F32 | DType::F64 => lines::<f64>(kind, args, DType::F64, n).cast(dtype),
-        DType::I32 => lines::<i32>(kind, args, dtype, n),
-        DType::U32 => lines::<u32>(kind, args, dtype, n),
+        DType::F32 => lines::<f32, f64>(kind, args, n),
+        DType::F64 => lines::<f64, f64>(kind, args, n),
+        DType::I32 => lines::<i32, i32>(kind, args, n),
+        DType::U32 => lines::<u32, u32>(kind, args, n),
         DType::Bool | DType::F16 | DType::BF16 => unreachable!("scanned in a wider type"),
     }
 }
 
-fn lines<T: Folded>(kind: Scan, args: &[View], dtype: DType, n: usize) -> Data {
-    let operands: Vec<Data> = args.iter().map(|x| x.data.read(x.layout).cast(dtype)).collect();
-    let mut y = T::slice(&operands[0]).to_vec();
-    let links = operands.get(1).map_or(&[][..], T::slice);
-    y.par_chunks_mut(n).enumerate().for_each(|(line, y)| {
-        for k in 1..n {
-            let (before, x) = (y[k - 1], y[k]);
-            y[k] = match kind {
-                Scan::Linear => T::fold(Fold::Sum, T::fold(Fold::Prod, links[line * (n - 1) + k - 1], before), x),
-                Scan::Max => T::fold(Fold::Max, before, x),
-                Scan::Min => T::fold(Fold::Min, before, x),
-                Scan::LogAddExp => T::from_f64(log_add_exp(before.to_f64(), x.to_f64())),
-            };
+fn lines<T: Stored, W: Folded>(kind: Scan, args: &[View], n: usize) -> Data {
+    // One loop per kind: the choice is made once.
+    match kind {
+        Scan::Linear => carry::<T, W>(args, n, |y, x, link| W::fold(Fold::Sum, W::fold(Fold::Prod, link, y), x)),
+        Scan::Max => carry::<T, W>(args, n, |y, x, _| W::fold(Fold::Max, y, x)),
+        Scan::Min => carry::<T, W>(args, n, |y, x, _| W::fold(Fold::Min, y, x)),
+        Scan::LogAddExp => carry::<T, W>(args, n, |y, x, _| W::from_f64(log_add_exp(y.to_f64(), x.to_f64()))),
+    }
+}
+
+/// Carries `f` of what is carried, the next element and the link to it, if there are links, along every line.
+fn carry<T: Stored, W: Folded>(args: &[View], n: usize, f: impl Fn(W, W, W) -> W + Sync) -> Data {
+    let x = args[0].values::<T>();
+    let links = args.get(1).map(|links| links.values::<T>());
+    let mut y = T::room(x.len());
+    in_lines(&mut y, n, 2, &|first, y| {
+        for (line, y) in y.chunks_mut(n).enumerate() {
+            let x = &x[(first + line) * n..][..n];
+            let links = links.as_ref().map(|links| &links[(first + line) * (n - 1)..][..n - 1]);
+            let mut carried = W::from_f64(x[0].to_f64());
+            y[0] = x[0];
+            for (k, (y, x)) in y[1..].iter_mut().zip(&x[1..]).enumerate() {
+                let link = links.map_or(carried, |links| W::from_f64(links[k].to_f64()));
+                carried = f(carried, W::from_f64(x.to_f64()), link);
+                *y = T::from_f64(carried.to_f64());
+            }
         }
     });
     T::wrap(y)

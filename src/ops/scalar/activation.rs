@@ -12,7 +12,7 @@ rows! {
     /// `1 / (1 + e⁻ˣ)`. Derivative: `y (1 - y)`.
     sigmoid(x) => "Sigmoid" Float {
         cpu: |x| 1.0 / (1.0 + (-x).exp()),
-        single: single::sigmoid,
+        single: single::sigmoid(x),
         wgsl: "sigmoid_(x)",
         grad: [|g, y| g * (y * (1.0 - y))],
         test: [(-4.0, 4.0)], at [0.0, 200.0, -200.0, f64::NAN], within 2e-6,
@@ -20,7 +20,7 @@ rows! {
     /// `ln sigmoid x`, without overflow. Derivative: `sigmoid(-x)`.
     logsigmoid(x) => "LogSigmoid" Float {
         cpu: |x| x.min(0.0) - (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 },
-        single: |x| single::select(x < 0.0, x, 0.0) - single::log1p(single::exp(-x.abs())) + single::select(x.is_nan(), x, 0.0),
+        single: single::select(x < 0.0, x, 0.0) - single::log1p(single::exp(-x.abs())) + single::select(x.is_nan(), x, 0.0),
         wgsl: "logsigmoid_(x)",
         grad: [|g, x| g * (-x).sigmoid()],
         test: [(-4.0, 4.0)], at [0.0, 200.0, -200.0, f64::NEG_INFINITY, f64::NAN], within 2e-6,
@@ -37,7 +37,7 @@ rows! {
     /// where it is not positive.
     leaky_relu(a, b) => "LeakyRelu" Float {
         cpu: |a, b| if a > 0.0 { a } else { a * b },
-        single: |a, b| single::select(a > 0.0, a, a * b),
+        single: single::select(a > 0.0, a, a * b),
         wgsl: "select(a * b, a, gt_(a, 0.0))",
         grad: [
             |g, a, b| Tensor::where_(&a.gt(0.0), g, g * b),
@@ -71,7 +71,7 @@ rows! {
     /// `x sigmoid x`, also called swish. Derivative: `s (1 + x (1 - s))` for `s = sigmoid x`.
     silu(x) => "Silu" Float {
         cpu: |x| x / (1.0 + (-x).exp()),
-        single: |x| x * single::sigmoid(x),
+        single: x * single::sigmoid(x),
         wgsl: "silu_(x)",
         grad: [|g, x| {
             let s = x.sigmoid();
@@ -107,7 +107,7 @@ rows! {
     /// Source: [Gaussian Error Linear Units](https://arxiv.org/abs/1606.08415).
     gelu(x) => "Gelu" Float {
         cpu: |x| x * (0.5 * libm::erfc(x * -FRAC_1_SQRT_2)),
-        single: |x| x * single::normal_cdf(x),
+        single: x * single::normal_cdf(x),
         wgsl: "gelu_(x)",
         grad: [|g, x| {
             let density = (x * x * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
@@ -119,7 +119,7 @@ rows! {
     /// `approximate="tanh"`. Derivative: `(1 + t + x (1 - t²) u′) / 2` for `t = tanh u`.
     gelu_tanh(x) => "Gelu" Float {
         cpu: |x| x / (1.0 + (-2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044715 * x * x * x)).exp()),
-        single: |x| x * single::sigmoid(x * (1.595_769_2 + 0.071_354_814 * x * x)),
+        single: x * single::sigmoid(x * (1.595_769_2 + 0.071_354_814 * x * x)),
         wgsl: "gelu_tanh_(x)",
         grad: [|g, x| {
             let k = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
@@ -131,7 +131,7 @@ rows! {
     }
     softplus(a, b, c) => "Softplus" Float {
         cpu: |a, b, c| if a * b > c { a } else { double::softplus(a * b) / b },
-        single: |a, b, c| single::select(a * b > c, a, single::softplus(a * b) / b),
+        single: single::select(a * b > c, a, single::softplus(a * b) / b),
         wgsl: "softplus_(a, b, c)",
         grad: [|g, a, b, c| {
             let t = a * b;

@@ -78,7 +78,7 @@ rows! {
     /// `1 / x`. Derivative: `-y²`.
     reciprocal(x) => "Reciprocal" Float {
         cpu: |x| 1.0 / x,
-        single: |x| 1.0 / x,
+        single: 1.0 / x,
         wgsl: "1.0 / x",
         grad: [|g, y| -(g * y * y)],
         test: [(0.3, 4.0)], at [f64::INFINITY], within 3e-7,
@@ -86,7 +86,7 @@ rows! {
     /// `√x`. Derivative: `1 / 2y`; infinite at 0.
     sqrt(x) => "Sqrt" Float {
         cpu: |x| x.sqrt(),
-        single: f32::sqrt,
+        single: x.sqrt(),
         wgsl: "sqrt_(x)",
         grad: [|g, y| g / (2.0 * y)],
         test: [(0.2, 4.0)], at [0.0, -1.0, f64::INFINITY], within 3e-7,
@@ -94,7 +94,7 @@ rows! {
     /// `1 / √x`. Derivative: `-y³ / 2`.
     rsqrt(x) => "Rsqrt" Float {
         cpu: |x| 1.0 / x.sqrt(),
-        single: |x| 1.0 / x.sqrt(),
+        single: 1.0 / x.sqrt(),
         wgsl: "rsqrt_(x)",
         grad: [|g, y| g * (-0.5 * y * y * y)],
         test: [(0.2, 4.0)], at [0.0, -1.0, f64::INFINITY], within 5e-7,
@@ -127,7 +127,7 @@ rows! {
     /// `a / b`, a float also for integers. Derivatives: `1 / b` and `-y / b`.
     div(a, b) => "Div" Float {
         cpu: |a, b| a / b,
-        single: |a, b| a / b,
+        single: a / b,
         wgsl: "a / b",
         grad: [|g, b| g / b, |g, b, y| -(g * (y / b))],
         test: [(-4.0, 4.0), (0.3, 4.0)], at [1.0], within 3e-7,
@@ -194,7 +194,7 @@ rows! {
     }
     pow(a, b) => "Pow" Arithmetic {
         cpu: |a, b| a.powf(b),
-        single: f32::powf,
+        single: a.powf(b),
         int: double::pow_int,
         wgsl: "pow_(a, b)",
         wgsl_int: "pow_T_(a, b)",

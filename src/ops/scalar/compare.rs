@@ -51,6 +51,13 @@ rows! {
         grad: [],
         test: [(-2.0, 2.0), (-2.0, 2.0)], at [1.0, f64::NAN], within 0.0,
     }
+    same(a, b) => "Same" Compare {
+        cpu: |a, b| (a == b || a.is_nan() && b.is_nan()) as u8 as f64,
+        wgsl: "eq_(a, b) || is_nan(a) && is_nan(b)",
+        wgsl_int: "a == b",
+        grad: [],
+        test: [(-2.0, 2.0), (-2.0, 2.0)], at [1.0, f64::NAN], within 0.0,
+    }
     /// Whether `x` is not a number.
     ///
     /// ```

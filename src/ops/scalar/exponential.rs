@@ -7,7 +7,7 @@ rows! {
     /// `eˣ`. Derivative: `y`.
     exp(x) => "Exp" Float {
         cpu: |x| x.exp(),
-        single: single::exp,
+        single: single::exp(x),
         wgsl: "exp_(x)",
         grad: [|g, y| g * y],
         test: [(-4.0, 4.0)], at [0.0, -80.0, 80.0, 200.0, f64::NEG_INFINITY, f64::NAN], within 1e-6,
@@ -15,7 +15,7 @@ rows! {
     /// `2ˣ`. Derivative: `y ln 2`.
     exp2(x) => "Exp2" Float {
         cpu: |x| x.exp2(),
-        single: f32::exp2,
+        single: x.exp2(),
         wgsl: "exp2_(x)",
         grad: [|g, y| g * (LN_2 * y)],
         test: [(-4.0, 4.0)], at [0.0, 3.0, -120.0, 127.5, 200.0, f64::NEG_INFINITY, f64::NAN], within 1e-6,
@@ -31,7 +31,7 @@ rows! {
     /// ```
     expm1(x) => "Expm1" Float {
         cpu: |x| x.exp_m1(),
-        single: single::expm1,
+        single: single::expm1(x),
         wgsl: "expm1_(x)",
         grad: [|g, y| g * (y + 1.0)],
         test: [(-4.0, 4.0)], at [0.0, 1e-7, -80.0, 80.0, 200.0, f64::NEG_INFINITY, f64::NAN], within 1e-6,
@@ -39,7 +39,7 @@ rows! {
     /// The natural logarithm. Derivative: `1 / x`.
     log(x) => "Log" Float {
         cpu: |x| x.ln(),
-        single: single::log,
+        single: single::log(x),
         wgsl: "ln_(x)",
         grad: [|g, x| g / x],
         test: [(0.2, 4.0)], at [1.0, 1.0001, 0.0, -1.0, f64::INFINITY, f64::NAN], within 1e-6,
@@ -47,7 +47,7 @@ rows! {
     /// The logarithm to base 2, exact for powers of 2. Derivative: `1 / (x ln 2)`.
     log2(x) => "Log2" Float {
         cpu: |x| x.log2(),
-        single: f32::log2,
+        single: x.log2(),
         wgsl: "log2_(x)",
         grad: [|g, x| g / (x * LN_2)],
         test: [(0.2, 4.0)], at [1.0, 1.0001, 8.0, 0.0, -1.0, f64::INFINITY, f64::NAN], within 1e-6,
@@ -55,7 +55,7 @@ rows! {
     /// The logarithm to base 10. Derivative: `1 / (x ln 10)`.
     log10(x) => "Log10" Float {
         cpu: |x| x.log10(),
-        single: f32::log10,
+        single: x.log10(),
         wgsl: "log10_(x)",
         grad: [|g, x| g / (x * LN_10)],
         test: [(0.2, 4.0)], at [1.0, 1.0001, 1000.0, 0.0, -1.0, f64::INFINITY, f64::NAN], within 1e-6,
@@ -63,7 +63,7 @@ rows! {
     /// `ln(1 + x)`, without loss of digits near 0. Derivative: `1 / (1 + x)`.
     log1p(x) => "Log1P" Float {
         cpu: |x| x.ln_1p(),
-        single: single::log1p,
+        single: single::log1p(x),
         wgsl: "log1p_(x)",
         grad: [|g, x| g / (x + 1.0)],
         test: [(-0.5, 4.0)], at [0.0, 1e-7, -1.0, -2.0, f64::INFINITY, f64::NAN], within 1e-6,

@@ -15,7 +15,7 @@ rows! {
     /// ```
     erf(x) => "Erf" Float {
         cpu: libm::erf,
-        single: single::erf,
+        single: single::erf(x),
         wgsl: "erf_(x)",
         grad: [|g, x| g * (FRAC_2_SQRT_PI * (-(x * x)).exp())],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 0.92, 5.0, f64::INFINITY, f64::NAN], within 1e-6,
@@ -23,7 +23,7 @@ rows! {
     /// `1 - erf x`, without loss of digits where that is small. Derivative: `-2/√π e^(-x²)`.
     erfc(x) => "Erfc" Float {
         cpu: libm::erfc,
-        single: single::erfc,
+        single: single::erfc(x),
         wgsl: "erfc_(x)",
         grad: [|g, x| -(g * (FRAC_2_SQRT_PI * (-(x * x)).exp()))],
         test: [(-3.0, 3.0)], at [0.0, 5.0, 9.0, f64::INFINITY, f64::NAN], within 2e-6,

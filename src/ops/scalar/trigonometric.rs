@@ -14,7 +14,7 @@ rows! {
     /// ```
     sin(x) => "Sin" Float {
         cpu: |x| x.sin(),
-        single: f32::sin,
+        single: x.sin(),
         wgsl: "sin_(x)",
         grad: [|g, x| g * x.cos()],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 22.0, 1e5, 3.4e38, -3.4e38, f64::INFINITY], within 4e-7,
@@ -22,7 +22,7 @@ rows! {
     /// The cosine of `x` in radians. Derivative: `-sin x`.
     cos(x) => "Cos" Float {
         cpu: |x| x.cos(),
-        single: f32::cos,
+        single: x.cos(),
         wgsl: "cos_(x)",
         grad: [|g, x| -(g * x.sin())],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 22.0, 1e5, 3.4e38, -3.4e38, f64::INFINITY], within 4e-7,
@@ -30,7 +30,7 @@ rows! {
     /// The tangent of `x` in radians. Derivative: `1 + y²`.
     tan(x) => "Tan" Float {
         cpu: |x| x.tan(),
-        single: f32::tan,
+        single: x.tan(),
         wgsl: "tan_(x)",
         grad: [|g, y| g * (1.0 + y * y)],
         test: [(-1.4, 1.4)], at [0.0, 1e-7, 22.0, 1e5, 3.4e38, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 8e-7,
@@ -38,7 +38,7 @@ rows! {
     /// The angle in `[-π/2, π/2]` whose sine is `x`. Derivative: `1 / √(1 - x²)`.
     asin(x) => "Asin" Float {
         cpu: |x| x.asin(),
-        single: f32::asin,
+        single: x.asin(),
         wgsl: "asin_(x)",
         grad: [|g, x| g * (1.0 - x * x).rsqrt()],
         test: [(-0.9, 0.9)], at [0.0, 1e-5, 0.5, 0.999, 1.0, -1.0, 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 8e-7,
@@ -46,7 +46,7 @@ rows! {
     /// The angle in `[0, π]` whose cosine is `x`. Derivative: `-1 / √(1 - x²)`.
     acos(x) => "Acos" Float {
         cpu: |x| x.acos(),
-        single: f32::acos,
+        single: x.acos(),
         wgsl: "acos_(x)",
         grad: [|g, x| -(g * (1.0 - x * x).rsqrt())],
         test: [(-0.9, 0.9)], at [0.0, 0.5, 0.999, 1.0, -1.0, 2.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 8e-7,
@@ -54,7 +54,7 @@ rows! {
     /// The angle in `[-π/2, π/2]` whose tangent is `x`. Derivative: `1 / (1 + x²)`.
     atan(x) => "Atan" Float {
         cpu: |x| x.atan(),
-        single: f32::atan,
+        single: x.atan(),
         wgsl: "atan_(x)",
         grad: [|g, x| g / (x * x + 1.0)],
         test: [(-4.0, 4.0)], at [0.0, 1e-5, 1.0, 1e30, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 8e-7,
@@ -62,7 +62,7 @@ rows! {
     /// The hyperbolic sine. Derivative: `cosh x`.
     sinh(x) => "Sinh" Float {
         cpu: |x| x.sinh(),
-        single: f32::sinh,
+        single: x.sinh(),
         wgsl: "sinh_(x)",
         grad: [|g, x| g * x.cosh()],
         test: [(-4.0, 4.0)], at [0.0, 1e-5, 11.0, 89.0, 1000.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 1.5e-6,
@@ -70,7 +70,7 @@ rows! {
     /// The hyperbolic cosine. Derivative: `sinh x`.
     cosh(x) => "Cosh" Float {
         cpu: |x| x.cosh(),
-        single: f32::cosh,
+        single: x.cosh(),
         wgsl: "cosh_(x)",
         grad: [|g, x| g * x.sinh()],
         test: [(-4.0, 4.0)], at [0.0, 1e-5, 11.0, 89.0, 1000.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN], within 1.5e-6,
@@ -78,7 +78,7 @@ rows! {
     /// The hyperbolic tangent. Derivative: `1 - y²`.
     tanh(x) => "Tanh" Float {
         cpu: |x| x.tanh(),
-        single: single::tanh,
+        single: single::tanh(x),
         wgsl: "tanh_(x)",
         grad: [|g, y| g * (1.0 - y * y)],
         test: [(-4.0, 4.0)], at [0.0, 1e-4, 50.0, 1000.0, f64::INFINITY, f64::NAN], within 2e-6,

@@ -1,0 +1,119 @@
+//! Reading and writing at computed places: element by element, or run by run where an index is the same all along.
+
+use super::reduce::Folded;
+use crate::data::{Data, Stored, View, gather as read, in_lines};
+use crate::error::{Error, Kind, Result};
+use crate::ops::op::Fold;
+use crate::shape::{Layout, numel};
+use crate::tensor::value::Value;
+use std::ops::Range;
+
+/// The places in a layout that an index names, in the index's order: runs of elements, `step` apart.
+pub(super) struct Places {
+    starts: Vec<usize>,
+    run: usize,
+    step: isize,
+}
+
+impl Places {
+    /// What `index` names along dimension `dim` of `layout`.
+    pub fn of(value: &Value, dim: usize, index: View, layout: &Layout) -> Result<Places> {
+        let shape = &index.layout.shape;
+        let part = |x: &Layout, range: Range<usize>, offset| Layout {
+            shape: shape[range.clone()].into(),
+            strides: x.strides[range].into(),
+            offset,
+        };
+        let same = |d: &usize| *d > dim && (shape[*d] == 1 || index.layout.strides[*d] == 0);
+        let mut rank = shape.len() - (0..shape.len()).rev().take_while(same).count();
+        let tail = part(layout, rank..shape.len(), 0).merged();
+        let (run, step) = match (&tail.shape[..], &tail.strides[..]) {
+            (&[run], &[step]) => (run, step),
+            _ => {
+                rank = shape.len();
+                (1, 1)
+            }
+        };
+        let head = part(index.layout, 0..rank, index.layout.offset);
+        let index = View { data: index.data, layout: &head }.values::<i32>();
+        let n = layout.shape[dim];
+        if let Some(bad) = index.iter().find(|&&i| i < 0 || i as usize >= n) {
+            let (op, at) = (value.op.name(), value.at);
+            return Err(Error::new(
+                Kind::Misuse,
+                format!(
+                    "{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})",
+                    at.file(),
+                    at.line()
+                ),
+            ));
+        }
+        // The layout of the index's shape, with the indexed dimension standing still.
+        let mut lines = part(layout, 0..rank, layout.offset);
+        lines.strides[dim] = 0;
+        let (lines, along) = (lines.merged(), layout.strides[dim]);
+        let mut starts = vec![0; index.len()];
+        in_lines(&mut starts, 1, 2, &|start, starts| {
+            lines.runs(start, starts.len(), |i, at, stride, n| {
+                for k in 0..n {
+                    let wanted = index[start + i + k] as isize * along;
+                    starts[i + k] = (at as isize + k as isize * stride + wanted) as usize;
+                }
+            });
+        });
+        Ok(Places { starts, run, step })
+    }
+}
+
+/// The elements of `x` at the places.
+pub(super) fn gather<T: Stored>(x: &[T], places: &Places) -> Data {
+    let Places { starts, run, step } = places;
+    let mut y = T::room(starts.len() * run);
+    in_lines(&mut y, *run, 2, &|first, y| {
+        let starts = &starts[first..];
+        match (*run, *step) {
+            (1, _) => y.iter_mut().zip(starts).for_each(|(y, &at)| *y = x[at]),
+            (run, 1) => y.chunks_mut(run).zip(starts).for_each(|(y, &at)| y.copy_from_slice(&x[at..][..run])),
+            (run, step) => {
+                for (y, &at) in y.chunks_mut(run).zip(starts) {
+                    let place = |k: usize| (at as isize + k as isize * step) as usize;
+                    y.iter_mut().enumerate().for_each(|(k, y)| *y = x[place(k)]);
+                }
+            }
+        }
+    });
+    T::wrap(y)
+}
+
+/// Entries of one place in their order: folded with what is there, or in its stead. The places lie in a row-major `base`.
+pub(super) fn scatter<T: Folded>(fold: Option<Fold>, mut base: Data, source: View, places: &Places) -> Data {
+    let (y, source) = (T::slice_mut(&mut base), source.values::<T>());
+    for (&at, x) in places.starts.iter().zip(source.chunks(places.run)) {
+        let y = &mut y[at..][..places.run];
+        match fold {
+            None => y.copy_from_slice(x),
+            Some(fold) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(fold, *y, x)),
+        }
+    }
+    base
+}
+
+/// Adds every place of every window, which the last dimension walks through, to its place along dimension `dim`.
+pub(super) fn overlap_add<T: Folded>(windows: View, shape: &[usize], dim: usize, step: usize, dilation: usize) -> Data {
+    let (n, inner) = (shape[dim], numel(&shape[dim + 1..]));
+    let sizes = &windows.layout.shape;
+    let (count, size) = (sizes[dim], sizes[sizes.len() - 1]);
+    let windows = read(T::slice(windows.data), windows.layout);
+    let mut y = T::room(numel(shape));
+    in_lines(&mut y, n * inner, size.div_ceil(step), &|first, y| {
+        y.fill(T::start(Fold::Sum));
+        for (y, windows) in y.chunks_mut(n * inner).zip(windows.chunks(count * inner * size).skip(first)) {
+            for (w, k) in (0..count).flat_map(|w| (0..size).map(move |k| (w, k))) {
+                let y = &mut y[(w * step + k * dilation) * inner..][..inner];
+                let x = windows[w * inner * size..][..inner * size].iter().skip(k).step_by(size);
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(Fold::Sum, *y, x));
+            }
+        }
+    });
+    T::wrap(y)
+}
