@@ -144,7 +144,12 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
                 Data::generate(dtype, n, |i| low.wrapping_add((stream.bits(i) % range) as i32) as f64)
             }
         },
-        Op::Map(row) => (row.eval)(args, dtype),
+        Op::Map(row) => {
+            if row.divides && !dtype.is_float() && with_data!(args[1].data, x => holds_zero(x, args[1].layout)) {
+                return Err(refused(value, "an integer is divided by 0"));
+            }
+            (row.eval)(args, dtype)
+        }
         Op::Cast => args[0].data.read(args[0].layout).cast(dtype),
         Op::Reduce { fold, dims } => match dtype {
             DType::F32 => reduce::<f32>(*fold, *dims, args[0], n),
@@ -204,6 +209,16 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
     })
 }
 
+fn holds_zero<T: Stored>(x: &[T], layout: &Layout) -> bool {
+    gather(x, layout).iter().any(|x| x.to_f64() == 0.0)
+}
+
+/// The error of an operation whose elements do not allow it.
+fn refused(value: &Value, why: &str) -> Error {
+    let (op, at) = (value.op.name(), value.at);
+    Error::new(Kind::Misuse, format!("{op}: {why} (recorded at {}:{})", at.file(), at.line()))
+}
+
 /// Adds every place of every window to its place in the result.
 fn overlap_add<T: Folded>(windows: View, at: &Layout, n: usize) -> Data {
     let mut y = vec![T::start(Fold::Sum); n];
@@ -217,15 +232,7 @@ fn overlap_add<T: Folded>(windows: View, at: &Layout, n: usize) -> Data {
 fn places(value: &Value, dim: usize, shape: &[usize], layout: &Layout, index: &[i32]) -> Result<Vec<usize>> {
     let n = layout.shape[dim];
     if let Some(bad) = index.iter().find(|&&i| i < 0 || i as usize >= n) {
-        let (op, at) = (value.op.name(), value.at);
-        return Err(Error::new(
-            Kind::Misuse,
-            format!(
-                "{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})",
-                at.file(),
-                at.line()
-            ),
-        ));
+        return Err(refused(value, &format!("index {bad} is out of range for dimension {dim} of size {n}")));
     }
     // The layout restricted to the index's shape, with the indexed dimension standing still.
     let mut lines = Layout { shape: Dims::from_slice(shape), ..layout.clone() };
