@@ -51,6 +51,7 @@ pub use ops::spatial::PerDim;
 pub use ops::split::Pieces;
 pub use ops::statistics::CovOptions;
 pub use ops::unique::Unique;
+pub use ops::vector_norm::MatrixNorm;
 pub use shape::Ints;
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};

@@ -30,7 +30,7 @@ use with_numbers;
 
 use crate::data::{Data, Stored, View, fill, gather, in_lines, with_data};
 use crate::dtype::DType;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Op};
 use crate::shape::Layout;
 use crate::tensor::device::{Backend, Graph, Node, Read, Source, Stats};
@@ -182,7 +182,12 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
                 Data::generate(dtype, n, |i| low.wrapping_add((stream.bits(i) % range) as i32) as f64)
             }
         },
-        Op::Map(row) => (row.eval)(args, dtype),
+        Op::Map(row) => {
+            if row.divides && !dtype.is_float() && with_data!(args[1].data, x => holds_zero(x, args[1].layout)) {
+                return Err(refused(value, "an integer is divided by 0"));
+            }
+            (row.eval)(args, dtype)
+        }
         Op::Cast => args[0].cast(dtype),
         Op::Reduce { fold, dims } => with_numbers!(dtype, T => reduce::<T>(*fold, *dims, args[0], n)),
         Op::Scan(kind) => scan(*kind, args, dtype, value.shape.last().copied().unwrap_or(1)),
@@ -215,6 +220,16 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
             y
         }
     })
+}
+
+fn holds_zero<T: Stored>(x: &[T], layout: &Layout) -> bool {
+    gather(x, layout).iter().any(|x| x.to_f64() == 0.0)
+}
+
+/// The error of an operation whose elements do not allow it.
+fn refused(value: &Value, why: &str) -> Error {
+    let (op, at) = (value.op.name(), value.at);
+    Error::new(Kind::Misuse, format!("{op}: {why} (recorded at {}:{})", at.file(), at.line()))
 }
 
 /// `n` numbers of which four come at a time.

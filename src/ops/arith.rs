@@ -78,6 +78,15 @@ fn bound(b: Arg, none: f64) -> Arg {
     }
 }
 
+/// The type of a sum of tensors, and a factor in it.
+fn summed(terms: [&Tensor; 3], factor: Arg) -> (DType, Arg) {
+    let dtype = result_type(terms.map(Arg::from).iter());
+    match factor.of(dtype) {
+        Arg::Tensor(x) => (result_type(terms.map(Arg::from).iter().chain([&Arg::from(&x)])), x.wide().into()),
+        number => (dtype, number),
+    }
+}
+
 impl Tensor {
     /// `b - self`, with the operands exchanged; also `b - &x`. Derivatives: -1 and 1.
     #[track_caller]
@@ -109,6 +118,13 @@ impl Tensor {
         map(&rows::pow, &[self.into(), b])
     }
 
+    /// `x²`; of bools an integer. Derivative: `2x`.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        let whole = if self.dtype() == DType::Bool { self.cast(DType::I32) } else { self.clone() };
+        map(&rows::square, &[whole.into()])
+    }
+
     /// `bᵃ` for this tensor as the exponent `a`, as Python's `b ** x` with a number `b`. Derivatives: as
     /// [`Tensor::pow`].
     #[track_caller]
@@ -133,8 +149,10 @@ impl Tensor {
 
     /// The quotient `a / b` cut off towards 0. Derivatives: 0.
     ///
-    /// Of floats it is the rounded quotient that is cut off, as in PyTorch. An integer divided by 0 is 0, where PyTorch has
-    /// an error.
+    /// Of floats it is the rounded quotient that is cut off, as in PyTorch.
+    ///
+    /// # Errors
+    /// As [`Tensor::div_floor`].
     #[track_caller]
     pub fn div_trunc(&self, b: impl Into<Arg>) -> Tensor {
         let (a, b) = (self.into(), b.into());
@@ -228,7 +246,11 @@ impl Tensor {
     #[track_caller]
     pub fn logit(&self, eps: impl Into<Option<f64>>) -> Tensor {
         let x = match eps.into() {
-            Some(eps) => self.clamp(eps, 1.0 - eps),
+            // The lower bound goes first: an `eps` above 1/2 turns the two round.
+            Some(eps) => {
+                let below = Tensor::where_(&self.gt(1.0 - eps), 1.0 - eps, self);
+                Tensor::where_(&self.lt(eps), eps, below)
+            }
             None => self.clone(),
         };
         map(&rows::logit, &[x.into()])
@@ -245,25 +267,41 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn lerp(&self, end: &Tensor, weight: impl Into<Arg>) -> Tensor {
-        let way = end - self;
+        let weight = weight.into();
+        let dtype = result_type([self.into(), end.into(), weight.clone()].iter());
+        let (start, end) = (self.wide(), end.wide());
+        let way = &end - &start;
         // From the nearer end, so that rounding cannot miss it.
-        match weight.into() {
-            Arg::Number(w, _) if w < 0.5 => self + way * w,
+        let y = match weight {
+            Arg::Number(w, _) if w.abs() < 0.5 => start + way * w,
             Arg::Number(w, _) => end - way * (1.0 - w),
-            Arg::Tensor(w) => Tensor::where_(&w.lt(0.5), self + &way * &w, end - &way * (1.0 - &w)),
-        }
+            Arg::Tensor(w) => {
+                let w = w.wide();
+                Tensor::where_(&w.abs().lt(0.5), start + &way * &w, end - &way * (1.0 - &w))
+            }
+        };
+        y.cast(dtype)
     }
 
-    /// `x + value a b`. Derivatives: 1, `value b` and `value a`.
+    /// `x + value a b`, narrow floats rounded once; of integers, a number as `value` is cut off to one. Derivatives: 1,
+    /// `value b` and `value a`.
     #[track_caller]
     pub fn addcmul(&self, a: &Tensor, b: &Tensor, value: impl Into<Arg>) -> Tensor {
-        self + a * b * value
+        let (dtype, value) = summed([self, a, b], value.into());
+        (self.wide() + a.wide() * value * b.wide()).cast(dtype)
     }
 
-    /// `x + value a / b`. Derivatives: 1, `value / b` and `-value a / b²`.
+    /// `x + value a / b`, narrow floats rounded once. Derivatives: 1, `value / b` and `-value a / b²`.
+    ///
+    /// # Panics
+    /// If neither `a` nor `b` holds floats: whether their quotient is cut off has to be said.
     #[track_caller]
     pub fn addcdiv(&self, a: &Tensor, b: &Tensor, value: impl Into<Arg>) -> Tensor {
-        self + a / b * value
+        if !a.dtype().is_float() && !b.dtype().is_float() {
+            misuse("addcdiv", format!("divides floats, not {} by {} elements; cast them", a.dtype(), b.dtype()));
+        }
+        let (dtype, value) = summed([self, a, b], value.into());
+        (self.wide() + a.wide() * value / b.wide()).cast(dtype)
     }
 
     /// `x` with NaN and the infinities replaced by numbers; the infinities by the largest and the smallest number of the

@@ -2,8 +2,9 @@
 
 use crate::dtype::DType;
 use crate::error::misuse;
+use crate::ops::create::full;
 use crate::ops::map::Arg;
-use crate::shape::axis;
+use crate::shape::{Dims, Ints, axes, axis};
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -39,6 +40,83 @@ impl Tensor {
     fn neighbours(&self, d: usize) -> (Tensor, Tensor) {
         let (dim, n) = (d as isize, self.shape()[d]);
         (self.narrow(dim, 0, n.saturating_sub(1)), self.narrow(dim, n.min(1), n.saturating_sub(1)))
+    }
+
+    /// The slopes of a function known at samples, along each of some dimensions, all of them for `()`: between two samples
+    /// the difference quotient, at a sample the mean of its neighbours', the nearer one weighing more; at the ends the
+    /// quotient itself or, for an `edge_order` of 2, as a parabola through three samples has it. `spacing` is for every
+    /// dimension the distance of samples or a list of their places, one distance for all dimensions, or empty for 1.
+    /// Derivative: that of the quotients.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([1.0, 4.0, 9.0, 16.0], &Device::cpu());
+    /// assert_eq!(x.gradient(&[], (), 1)[0].to_vec::<f32>()?, [3.0, 4.0, 6.0, 7.0]);
+    /// assert_eq!(x.gradient(&[2.0.into()], 0, 2)[0].to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If a dimension is out of range, named twice, or not larger than `edge_order`, which must be 1 or 2; or the spacing
+    /// does not fit.
+    ///
+    /// Source: [torch.gradient](https://docs.pytorch.org/docs/stable/generated/torch.gradient.html).
+    #[track_caller]
+    pub fn gradient(&self, spacing: &[Arg], dims: impl Ints, edge_order: usize) -> Vec<Tensor> {
+        let op = "gradient";
+        let dims = dims.ints();
+        // All of them, or checked; in the order in which they are named.
+        let all = axes(op, self.shape(), &dims[..]);
+        let dims = if dims.is_empty() { all } else { dims.iter().map(|&d| axis(op, self.shape(), d)).collect() };
+        let one_for_all = matches!(spacing, [Arg::Number(..)]);
+        if !spacing.is_empty() && spacing.len() != dims.len() && !one_for_all {
+            misuse(op, format!("a spacing for {} of {} dimensions of {:?}", spacing.len(), dims.len(), self.shape()));
+        }
+        let dtype = if self.dtype().is_float() { self.dtype() } else { DType::F32 };
+        let x = self.cast(dtype.compute());
+        let mut slopes = Vec::new();
+        for (i, &d) in dims.iter().enumerate() {
+            let n = x.shape()[d];
+            if !(1..=2).contains(&edge_order) || n <= edge_order {
+                misuse(op, format!("an edge order of {edge_order} along dimension {d} of {:?}", x.shape()));
+            }
+            let mut shape = Dims::from_elem(1, x.rank());
+            shape[d] = n - 1;
+            let steps = match spacing.get(if one_for_all { 0 } else { i }) {
+                None => full(1.0, shape, x.dtype(), &x.device()),
+                Some(Arg::Number(distance, _)) => full(*distance, shape, x.dtype(), &x.device()),
+                Some(Arg::Tensor(places)) => {
+                    let places = places.cast(x.dtype());
+                    if places.shape() != [n] {
+                        let (places, samples) = (places.shape(), x.shape());
+                        misuse(op, format!("places {places:?} do not fit samples {samples:?} along dimension {d}"));
+                    }
+                    places.diff(1, 0).reshape(&shape[..])
+                }
+            };
+            slopes.push(x.slopes_along(d, &steps, edge_order).cast(dtype));
+        }
+        slopes
+    }
+
+    /// The slopes at samples `steps` apart along a dimension.
+    #[track_caller]
+    fn slopes_along(&self, d: usize, steps: &Tensor, edge_order: usize) -> Tensor {
+        let dim = d as isize;
+        let between = self.diff(1, dim) / steps;
+        let (left, right) = between.neighbours(d);
+        let (before, after) = steps.neighbours(d);
+        let inner = (&right * &before + &left * &after) / (before + after);
+        let last = self.shape()[d] - 2;
+        let edge = |at: usize, next: usize| {
+            let [slope, step] = [&between, steps].map(|x| x.narrow(dim, at, 1));
+            if edge_order == 1 {
+                return slope;
+            }
+            let (bend, far) = (&slope - between.narrow(dim, next, 1), &step + steps.narrow(dim, next, 1));
+            slope + bend * (step / far)
+        };
+        Tensor::cat(&[edge(0, 1), inner, edge(last, last.saturating_sub(1))], dim)
     }
 
     /// The integral over a dimension by the trapezoidal rule, `Σ (y_{k+1} + y_k) (x_{k+1} - x_k) / 2`: `x` is the distance

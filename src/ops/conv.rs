@@ -195,7 +195,7 @@ fn conv_transpose(
     let (step, dilation) = (options.stride.each(op, "stride", dims, 1), options.dilation.each(op, "dilation", dims, 1));
     let padding = options.padding.each(op, "padding", dims, 0);
     let more = options.output_padding.each(op, "output_padding", dims, 0);
-    let (mut windows, mut beyond) = (Windows::new(), Dims::new());
+    let (mut windows, mut beyond) = (Windows::new(), Vec::new());
     for d in 0..dims {
         let (count, size) = (x.shape()[2 + d], w.shape()[2 + d]);
         if more[d] >= step[d].max(dilation[d]) {
@@ -210,21 +210,27 @@ fn conv_transpose(
         // Beyond the last window nothing is placed; a window more would fit there only if it were as far as the stride.
         let rest = more[d] - more[d].min(step[d] - 1);
         let reached = (count.max(1) - 1) * step[d] + dilation[d] * (size - 1) + 1 + more[d] - rest;
-        // The rest first shows what the padding would cut off at the end.
-        let (before, after) = (padding[d], padding[d] - rest.min(padding[d]));
-        if reached <= before + after || count == 0 {
+        if reached + rest <= 2 * padding[d] || count == 0 {
             misuse(op, format!("nothing is left of {:?} with a padding of {}", x.shape(), padding[d]));
         }
-        beyond.push(rest - rest.min(padding[d]));
+        // The rest first shows what the padding would cut off at the end.
+        let (mut before, mut after) = (padding[d], padding[d] - rest.min(padding[d]));
+        let mut around = [0, (rest - rest.min(padding[d])) as isize];
+        if reached <= before + after {
+            // All that is placed is cut off, and the rest alone is left.
+            around = [-(reached as isize), (reached + rest - 2 * padding[d]) as isize];
+            (before, after) = (0, 0);
+        }
+        beyond.push(around);
         let len = reached - before - after;
         windows.push(Window { len, size, step: step[d], dilation: dilation[d], before, after });
     }
     let bias = bias_of(op, bias, w.shape()[1] * groups, &x);
     let form = Form { windows, groups };
-    let y = if beyond.iter().all(|&n| n == 0) {
+    let y = if beyond.iter().all(|around| *around == [0, 0]) {
         backward(&x, w, bias, &form)
     } else {
-        let pad: Vec<usize> = beyond.iter().rev().flat_map(|&n| [0, n]).collect();
+        let pad: Vec<isize> = beyond.into_iter().rev().flatten().collect();
         biased(backward(&x, w, None, &form).pad(&pad, PadMode::Constant(0.0)), bias)
     };
     if alone { y.squeeze(0) } else { y }

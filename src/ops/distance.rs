@@ -6,6 +6,7 @@ use crate::ops::composite::composite;
 use crate::ops::map::result_type;
 use crate::shape::{Dims, Ints, axis, broadcast};
 use crate::tensor::Tensor;
+use crate::tensor::node::Save;
 
 impl Tensor {
     /// `y = x / max(‖x‖ₚ, eps)`, the p-norm over `dims`. Derivative: through both; the norm's is 0 where it is below `eps`.
@@ -75,6 +76,66 @@ impl Tensor {
         let norm = x.norm_dim(p, &others[..], true);
         let factor = Tensor::where_(&norm.gt(largest), largest / (&norm + 1e-7), 1.0);
         (x * factor).cast(self.dtype())
+    }
+
+    /// The p-norm distances between the rows of two batches of matrices: `[.., m, k]` and `[.., n, k]` give `[.., m, n]`.
+    /// Derivative: the p-norm's, 0 where two rows are equal; for an infinite `p` every largest difference gets it whole.
+    ///
+    /// # Panics
+    /// If the rows differ in length, the batches do not broadcast, the elements are no floats, or `p` is negative.
+    ///
+    /// Source: [torch.cdist](https://docs.pytorch.org/docs/stable/generated/torch.cdist.html).
+    #[track_caller]
+    pub fn cdist(&self, b: &Tensor, p: f64) -> Tensor {
+        self.expect_float("cdist");
+        if self.rank() < 2 || b.rank() < 2 || self.shape()[self.rank() - 1] != b.shape()[b.rank() - 1] {
+            misuse("cdist", format!("{:?} and {:?} do not hold rows of one length", self.shape(), b.shape()));
+        }
+        (self.unsqueeze(-2) - b.unsqueeze(-3)).lengths("cdist", p)
+    }
+
+    /// The p-norm distances between the rows of a matrix, each pair once: of row 0 to all later ones, then of row 1, and so
+    /// on. Derivative: that of [`Tensor::cdist`].
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]], &Device::cpu());
+    /// assert_eq!(x.pdist(2.0).to_vec::<f32>()?, [5.0, 3.0, 4.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If this is no matrix of floats, or `p` is negative.
+    ///
+    /// Source: [torch.nn.functional.pdist](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pdist.html).
+    #[track_caller]
+    pub fn pdist(&self, p: f64) -> Tensor {
+        self.expect_float("pdist");
+        let [n, _] = *self.shape() else { misuse("pdist", format!("{:?} is no matrix", self.shape())) };
+        let (from, to): (Vec<usize>, Vec<usize>) = (0..n).flat_map(|i| (i + 1..n).map(move |k| (i, k))).unzip();
+        let rows = |places: Vec<usize>| self.index_select(0, &Tensor::new(places, (&self.device(), DType::I32)));
+        (rows(from) - rows(to)).lengths("pdist", p)
+    }
+
+    /// The p-norms of differences along the last dimension.
+    #[track_caller]
+    fn lengths(&self, op: &str, p: f64) -> Tensor {
+        if p < 0.0 {
+            misuse(op, format!("a negative p of {p}"));
+        }
+        // Nothing is no distance, whatever the norm.
+        if self.shape().last() == Some(&0) {
+            return self.sum_dim(-1, false);
+        }
+        if !p.is_infinite() {
+            return self.norm_dim(p, -1, false);
+        }
+        let definition = || self.norm_dim(p, -1, false);
+        composite("CdistBackward0", &[self], &[Save::Input(self), Save::Output], definition, |call| {
+            let [x, y] = call.saved else { unreachable!("both are saved") };
+            let reached = x.abs().eq(y.unsqueeze(-1));
+            vec![Some(Tensor::where_(&reached, x.sign() * call.g.unsqueeze(-1), 0.0))]
+        })
     }
 
     /// `max(x, least)` with derivative 1 everywhere.

@@ -18,7 +18,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI, SQRT_2};
 /// Distributions made from uniform or normal numbers: each gives a function that makes a tensor and one that fills one.
 macro_rules! draws {
     ($($(#[$doc:meta])* $name:ident $in_place:ident $node:literal ($($p:ident),*) if $legal:expr;
-        $distribution:ident |$x:ident| $value:expr;)*) => {
+        $distribution:ident |$x:ident, $dtype:tt| $value:expr;)*) => {
         impl Tensor { $(
             $(#[$doc])*
             #[track_caller]
@@ -27,6 +27,7 @@ macro_rules! draws {
                 let dtype = options.dtype_or(stringify!($name), DType::F32);
                 expect_legal(stringify!($name), $legal, &[$((stringify!($p), $p)),*], dtype);
                 let compute = Options { dtype: Some(dtype.compute()), device: options.device };
+                let $dtype = dtype;
                 let $x = random(stringify!($name), shape, Distribution::$distribution, DType::F32, compute);
                 Tensor::cast(&$value, dtype)
             }
@@ -62,35 +63,39 @@ draws! {
     /// # Panics
     /// If `high` is below `low`, or the dtype is no float.
     uniform uniform_ "UniformBackward0" (low, high) if low <= high;
-    Uniform |x| x * (high - low) + low;
+    Uniform |x, dtype| {
+        let y = (as_held(x, dtype) * (high - low) + low).cast(dtype);
+        // What is rounded up to the end counts as the beginning, as in PyTorch.
+        Tensor::where_(&y.ge(high), low, y)
+    };
 
     /// Random numbers of a mean and a standard deviation, normally distributed; generator as [`Tensor::rand`].
     ///
     /// # Panics
     /// If the standard deviation is negative, or the dtype is no float.
     normal normal_ "NormalBackward0" (mean, std) if std >= 0.0;
-    Normal |x| x * std + mean;
+    Normal |x, _| x * std + mean;
 
     /// Random numbers `eⁿ` for normal `n` of a mean and a standard deviation; generator as [`Tensor::rand`].
     ///
     /// # Panics
     /// If the standard deviation is not positive, or the dtype is no float.
     log_normal log_normal_ "LogNormalBackward0" (mean, std) if std > 0.0;
-    Normal |x| (x * std + mean).exp();
+    Normal |x, _| (x * std + mean).exp();
 
     /// Exponentially distributed random numbers, of density `rate e^(-rate x)`; generator as [`Tensor::rand`].
     ///
     /// # Panics
     /// If the rate is not positive, or the dtype is no float.
     exponential exponential_ "ExponentialBackward0" (rate) if rate > 0.0;
-    Uniform |x| (1.0 - x).log() * (-1.0 / rate);
+    Uniform |x, _| (1.0 - x).log() * (-1.0 / rate);
 
     /// Random numbers of the Cauchy distribution, `median + sigma tan(π (u - 1/2))`; generator as [`Tensor::rand`].
     ///
     /// # Panics
     /// If sigma is not positive, or the dtype is no float.
     cauchy cauchy_ "CauchyBackward0" (median, sigma) if sigma > 0.0;
-    Uniform |x| {
+    Uniform |x, _| {
         let angle = x * PI - FRAC_PI_2;
         angle.sin() / angle.cos() * sigma + median
     };
@@ -101,7 +106,7 @@ draws! {
     /// # Panics
     /// If `p` is not between 0 and 1, or the dtype is no float.
     geometric geometric_ "GeometricBackward0" (p) if p > 0.0 && p < 1.0;
-    Uniform |x| ((1.0 - x).log() * (1.0 / (1.0 - p).ln())).floor() + 1.0;
+    Uniform |x, _| ((1.0 - x).log() * (1.0 / (-p).ln_1p())).floor() + 1.0;
 
     /// Normal random numbers of a mean and a standard deviation, of which only those between `low` and `high` are drawn;
     /// generator as [`Tensor::rand`].
@@ -111,7 +116,7 @@ draws! {
     ///
     /// Source: [torch.nn.init.trunc_normal_](https://docs.pytorch.org/docs/stable/nn.init.html#torch.nn.init.trunc_normal_).
     trunc_normal trunc_normal_ "TruncNormalBackward0" (mean, std, low, high) if std > 0.0 && low < high;
-    Uniform |x| {
+    Uniform |x, _| {
         // Uniform numbers between the values of the distribution function at both ends, through its inverse.
         let end = |bound: f64| rows::erf.at(&[(bound - mean) / std * FRAC_1_SQRT_2]);
         let (from, to) = (end(low), end(high));
@@ -324,9 +329,13 @@ fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType
     };
     let value = record_value(Op::Random(distribution, stream), Operands::new(), sizes(op, shape), compute, &device);
     let y = Tensor::from_value(value);
-    // A narrow float would round the largest numbers up to 1, so it gets as many bits as it holds.
-    let steps = 2.0 / dtype.epsilon();
-    let narrow = distribution == Distribution::Uniform && dtype.compute() != dtype;
-    let y = if narrow { (y * steps).floor() * (1.0 / steps) } else { y };
+    let y = if distribution == Distribution::Uniform { as_held(y, dtype) } else { y };
     y.cast_value(dtype)
+}
+
+/// Numbers in `[0, 1)` with as many bits as a narrow float holds: it would round the largest ones up to 1.
+#[track_caller]
+fn as_held(x: Tensor, dtype: DType) -> Tensor {
+    let steps = 2.0 / dtype.epsilon();
+    if dtype.compute() == dtype { x } else { (x * steps).floor() * (1.0 / steps) }
 }

@@ -1,7 +1,9 @@
 //! Rows of a table looked up by index, and bags of them.
 
+use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::create::full;
+use crate::ops::pad::PadMode;
 use crate::ops::ranges::iota;
 use crate::ops::scatter::Combine;
 use crate::shape::Dims;
@@ -112,8 +114,8 @@ impl Tensor {
     }
 
     /// The sum, mean or maximum of the rows of a table that each bag of indices names; 0 for an empty bag. Bags are the
-    /// rows of this matrix, or parts of this list. Derivative: through the rows, as of [`Tensor::embedding`]; a maximum
-    /// is shared evenly by the rows that reach it.
+    /// rows of this matrix, or parts of this list. Derivative: through the rows, as of [`Tensor::embedding`]; of a
+    /// maximum, through the first row that reaches it.
     ///
     /// ```
     /// use wgrad::{BagMode, Device, EmbeddingBagOptions, Tensor};
@@ -158,34 +160,51 @@ impl Tensor {
         let index = self.ravel();
         table.shorten_rows(op, &index, &options.table);
         let mut rows = table.index_select(0, &index);
-        rows = rows.with_row_gradients(&index, table.shape()[0], None, options.table.scale_grad_by_freq);
-        let counts = match padding {
-            Some(padding) => index.ne(padding).cast(rows.dtype()),
-            None => full(1.0, Dims::from_slice(&[n]), rows.dtype(), &device),
+        rows = rows.with_row_gradients(&index, table.shape()[0], None, options.table.scale_grad_by_freq).wide();
+        // Rows of padding are replaced rather than scaled by 0: they may hold anything.
+        let counted = padding.map(|padding| index.ne(padding).unsqueeze(1));
+        let without_padding = |x: Tensor| match &counted {
+            Some(counted) => Tensor::where_(counted, x, 0.0),
+            None => x,
         };
-        let zeros = full(0.0, Dims::from_slice(&[bags, table.shape()[1]]), rows.dtype(), &device);
-        if n == 0 || bags == 0 {
-            return zeros;
+        rows = without_padding(rows);
+        if let Some(weights) = weights {
+            rows = rows * without_padding(weights.wide().reshape([n, 1]));
         }
-        let counted = counts.unsqueeze(1);
-        if options.mode == BagMode::Max {
-            let rows = match padding {
-                Some(_) => Tensor::where_(&counted.eq(0.0), f64::NEG_INFINITY, rows),
-                None => rows,
-            };
-            let largest = zeros.index_reduce(0, &bag, &rows, Combine::Amax, false);
-            return Tensor::where_(&largest.eq(f64::NEG_INFINITY), 0.0, largest);
+        let zeros = |columns: usize| full(0.0, Dims::from_slice(&[bags, columns]), rows.dtype(), &device);
+        if bags == 0 {
+            // No place has a bag, and yet the result depends on the table.
+            return zeros(rows.shape()[1]).index_add(0, &index.narrow(0, 0, 0), &rows.narrow(0, 0, 0), 1.0);
         }
-        let scale = weights.map_or(counted.clone(), |w| &counted * w.reshape([n, 1]));
-        let scaled = if padding.is_some() || weights.is_some() { rows * scale } else { rows };
-        let sum = zeros.index_add(0, &bag, &scaled, 1.0);
-        match options.mode {
-            BagMode::Mean => {
-                let each = full(0.0, Dims::from_slice(&[bags]), sum.dtype(), &device).index_add(0, &bag, &counts, 1.0);
-                sum / each.maximum(1.0).unsqueeze(1)
-            }
-            _ => sum,
-        }
+        let counts = || {
+            let ones = without_padding(full(1.0, Dims::from_slice(&[n, 1]), rows.dtype(), &device));
+            zeros(1).index_add(0, &bag, &ones, 1.0)
+        };
+        let y = match options.mode {
+            BagMode::Sum => zeros(rows.shape()[1]).index_add(0, &bag, &rows, 1.0),
+            BagMode::Mean => zeros(rows.shape()[1]).index_add(0, &bag, &rows, 1.0) / counts().maximum(1.0),
+            BagMode::Max => rows.largest_of_bags(&bag, bags, counted.as_ref()),
+        };
+        y.cast(table.dtype())
+    }
+
+    /// The largest element of each column among the rows of each bag, the first one of equal ones; 0 for a bag of none.
+    #[track_caller]
+    fn largest_of_bags(&self, bag: &Tensor, bags: usize, counted: Option<&Tensor>) -> Tensor {
+        let (n, device) = (self.shape()[0], self.device());
+        let lines = |x: f64, dtype| full(x, Dims::from_slice(&[bags, self.shape()[1]]), dtype, &device);
+        let rows = self.detach();
+        let among = match counted {
+            Some(counted) => Tensor::where_(counted, &rows, f64::NEG_INFINITY),
+            None => rows.clone(),
+        };
+        let largest = lines(f64::NEG_INFINITY, rows.dtype()).index_reduce(0, bag, &among, Combine::Amax, true);
+        let found = rows.eq(largest.index_select(0, bag)).logical_or(rows.isnan());
+        let found = counted.map_or(found.clone(), |counted| found.logical_and(counted));
+        let places = Tensor::where_(&found, iota(n, &device).unsqueeze(1), n);
+        let first = lines(n as f64, DType::I32).index_reduce(0, bag, &places, Combine::Amin, true);
+        // A row of zeros behind the others is what empty bags find.
+        self.pad([0, 0, 0, 1], PadMode::Constant(0.0)).gather(0, &first)
     }
 
     /// The rows themselves, with a gradient that leaves out one index, or is divided by how often an index occurs.

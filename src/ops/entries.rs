@@ -52,7 +52,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_add(&self, dim: isize, index: &Tensor, source: &Tensor, alpha: f64) -> Tensor {
         let (d, index) = self.expect_entries("index_add", dim, index, source);
-        let scaled = if alpha == 1.0 { source.clone() } else { (source * alpha).cast(self.dtype()) };
+        let scaled = if alpha == 1.0 { source.clone() } else { source.mul(Arg::from(alpha).of(self.dtype())) };
         self.scatter_add(d, &index, &scaled.reshape(index.shape()))
     }
 

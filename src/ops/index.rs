@@ -5,6 +5,7 @@
 use crate::error::Result;
 use crate::ops::map::Arg;
 use crate::ops::selection::Selection;
+use crate::shape::{Ints, sizes};
 use crate::tensor::{Replay, Tensor};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
@@ -205,5 +206,33 @@ impl Tensor {
     pub fn index_put_(&self, indices: impl Indices, values: impl Into<Arg>, accumulate: bool) -> Result<&Tensor> {
         let y = self.before("index_put_")?.index_put(indices, values, accumulate)?;
         Ok(self.rebind("index_put_", y))
+    }
+
+    /// The places in a tensor of some shape that integers name in row-major order: one tensor of indices for each of its
+    /// dimensions. Derivative: none, the results hold integers.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let places = Tensor::new([5, 2], &Device::cpu()).unravel_index([2, 3]);
+    /// assert_eq!(places[0].to_vec::<i32>()?, [1, 0]);
+    /// assert_eq!(places[1].to_vec::<i32>()?, [2, 2]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If this tensor holds no integers.
+    ///
+    /// Source: [torch.unravel_index](https://docs.pytorch.org/docs/stable/generated/torch.unravel_index.html).
+    #[track_caller]
+    pub fn unravel_index(&self, shape: impl Ints) -> Vec<Tensor> {
+        self.expect_integers("unravel_index");
+        let mut rest = self.clone();
+        let mut places: Vec<Tensor> = Vec::new();
+        for n in sizes("unravel_index", shape).into_iter().rev() {
+            places.push(rest.remainder(n));
+            rest = rest.floor_divide(n);
+        }
+        places.reverse();
+        places
     }
 }

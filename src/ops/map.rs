@@ -14,6 +14,7 @@ use crate::tensor::value::{Operand, Operands, Value};
 use smallvec::SmallVec;
 
 /// An operand: a tensor, or a number, which takes the type of the tensors it meets.
+#[derive(Clone)]
 pub enum Arg {
     /// A tensor.
     Tensor(Tensor),
@@ -51,6 +52,16 @@ numbers!(f32 => F32 f64 => F32 i32 => I32 i64 => I32 u32 => I32 usize => I32);
 impl From<bool> for Arg {
     fn from(x: bool) -> Arg {
         Arg::Number(x as u8 as f64, DType::Bool)
+    }
+}
+
+impl Arg {
+    /// A factor beside elements of a type: among integers a number is one too, its fraction cut off.
+    pub(crate) fn of(self, dtype: DType) -> Arg {
+        match self {
+            Arg::Number(x, _) if !dtype.is_float() => Arg::Number(dtype.round(x), dtype),
+            factor => factor,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod row;
 pub mod scalar;
 
 pub mod activation;
+pub mod addmm;
 pub mod arith;
 pub mod attention;
 pub mod calculus;

@@ -421,9 +421,14 @@ fn lowest(dtype: DType) -> f64 {
     }
 }
 
-/// The least position among the largest elements over `places`; NaN is largest.
+/// The least position among the largest elements over `places`; NaN is largest, and of several the last one, as in PyTorch.
 #[track_caller]
 fn first_largest(seen: &Tensor, positions: &Tensor, total: usize, places: &[usize]) -> Tensor {
-    let largest = seen.same(&seen.amax(places, true));
-    Tensor::where_(&largest, positions, total).amin(places, false)
+    let found = Tensor::where_(&seen.eq(seen.amax(places, true)), positions, total);
+    if !seen.dtype().is_float() {
+        return found.amin(places, false);
+    }
+    // The positions of NaN lie below all others and run the other way.
+    let found = Tensor::where_(&seen.isnan(), -1 - positions, found).amin(places, false);
+    Tensor::where_(&found.lt(0), -1 - &found, &found)
 }

@@ -2,8 +2,8 @@
 
 use crate::error::misuse;
 use crate::ops::contract::{Labels, contract};
-use crate::ops::map::Arg;
-use crate::shape::{Dims, Ints, axis, broadcast};
+use crate::ops::distance::pair;
+use crate::shape::{Dims, Ints, axis};
 use crate::tensor::Tensor;
 
 /// Which dimensions [`Tensor::tensordot`] sums over: so many (the last of one operand with the first of the other), or a list
@@ -51,7 +51,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn bmm_named(&self, op: &str, b: &Tensor) -> Tensor {
+    pub(crate) fn bmm_named(&self, op: &str, b: &Tensor) -> Tensor {
         self.expect_ranks(op, 3, b, 3);
         if self.shape()[0] != b.shape()[0] {
             misuse(op, format!("batches differ: {:?} x {:?}", self.shape(), b.shape()));
@@ -64,6 +64,28 @@ impl Tensor {
     pub fn dot(&self, b: &Tensor) -> Tensor {
         self.expect_ranks("dot", 1, b, 1);
         self.matmul_named("dot", b)
+    }
+
+    /// `Σ a b` along a dimension, the last one for -1; the shapes broadcast. Derivatives: `b` and `a`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// let (a, b) = (Tensor::new([[1.0, 2.0], [3.0, 4.0]], &dev), Tensor::new([1.0, 10.0], &dev));
+    /// assert_eq!(a.vecdot(&b, -1).to_vec::<f32>()?, [21.0, 43.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the types differ or are no floats, the shapes do not broadcast, or the dimension is out of range.
+    ///
+    /// Source: [torch.linalg.vecdot](https://docs.pytorch.org/docs/stable/generated/torch.linalg.vecdot.html).
+    #[track_caller]
+    pub fn vecdot(&self, b: &Tensor, dim: isize) -> Tensor {
+        self.expect_float("vecdot");
+        self.expect_multipliable("vecdot", b);
+        let (a, b, dtype) = pair("vecdot", self, b);
+        (a * b).sum_dim(dim, false).cast(dtype)
     }
 
     /// [`Tensor::dot`]: the two differ for complex numbers only.
@@ -120,7 +142,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn tensordot_named(&self, op: &str, b: &Tensor, dims_a: &[isize], dims_b: &[isize]) -> Tensor {
+    pub(crate) fn tensordot_named(&self, op: &str, b: &Tensor, dims_a: &[isize], dims_b: &[isize]) -> Tensor {
         self.expect_multipliable(op, b);
         let shapes = format!("{:?} along {dims_a:?} and {:?} along {dims_b:?}", self.shape(), b.shape());
         if dims_a.len() != dims_b.len() {
@@ -147,73 +169,6 @@ impl Tensor {
         }
         let ly: Labels = la.iter().chain(&lb).copied().filter(|l| !inner.contains(l)).collect();
         contract("MmBackward0", &a, &la, &b, &lb, &ly)
-    }
-
-    /// `beta c + alpha (a b)`, where `c` is this tensor and broadcasts, and `a` and `b` are matrices. Where `beta` is 0, `c` is
-    /// not read, so NaN and infinities in it do no harm.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let dev = Device::cpu();
-    /// let (a, b) = (Tensor::ones([2, 3], &dev), Tensor::ones([3, 2], &dev));
-    /// assert_eq!(Tensor::new([10.0, 20.0], &dev).addmm(&a, &b, 0.5, 2.0).to_vec::<f32>()?, [11.0, 16.0, 11.0, 16.0]);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    ///
-    /// # Panics
-    /// If the shapes do not fit.
-    #[track_caller]
-    pub fn addmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        a.expect_ranks("addmm", 2, b, 2);
-        self.plus_product("addmm", a.matmul_named("addmm", b), beta.into(), alpha.into())
-    }
-
-    /// `beta c + alpha (a b)` of a matrix and a vector; otherwise as [`Tensor::addmm`].
-    #[track_caller]
-    pub fn addmv(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        a.expect_ranks("addmv", 2, b, 1);
-        self.plus_product("addmv", a.matmul_named("addmv", b), beta.into(), alpha.into())
-    }
-
-    /// `beta c + alpha (a b)` of batches of matrices; otherwise as [`Tensor::addmm`].
-    #[track_caller]
-    pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        self.plus_product("baddbmm", a.bmm_named("baddbmm", b), beta.into(), alpha.into())
-    }
-
-    /// `beta c + alpha Σ a[n] b[n]` of batches of matrices, the products added up; otherwise as [`Tensor::addmm`].
-    #[track_caller]
-    pub fn addbmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        a.expect_ranks("addbmm", 3, b, 3);
-        let product = a.tensordot_named("addbmm", b, &[0, 2], &[0, 1]);
-        self.plus_product("addbmm", product, beta.into(), alpha.into())
-    }
-
-    /// `beta c + alpha a[i] b[j]` of two vectors; otherwise as [`Tensor::addmm`].
-    #[track_caller]
-    pub fn addr(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        a.expect_ranks("addr", 1, b, 1);
-        self.plus_product("addr", a.outer(b), beta.into(), alpha.into())
-    }
-
-    #[track_caller]
-    fn plus_product(&self, op: &str, product: Tensor, beta: Arg, alpha: Arg) -> Tensor {
-        self.expect_same_device(op, &product);
-        if broadcast(self.shape(), product.shape()).as_deref() != Some(product.shape()) {
-            misuse(op, format!("{:?} does not broadcast to the product {:?}", self.shape(), product.shape()));
-        }
-        let is = |factor: &Arg, n: f64| matches!(factor, Arg::Number(x, _) if *x == n);
-        let dtype = product.dtype();
-        let scaled = if is(&alpha, 1.0) { product } else { product.mul(alpha) };
-        let y = match () {
-            _ if is(&beta, 0.0) => scaled,
-            _ if is(&beta, 1.0) => self + scaled,
-            _ => self.mul(beta) + scaled,
-        };
-        if y.dtype() != dtype {
-            misuse(op, format!("the summand or a factor makes {} of {dtype} elements", y.dtype()));
-        }
-        y
     }
 
     /// The product of several matrices, in the order that takes the fewest multiplications. The first may be a row and the
@@ -360,24 +315,8 @@ impl Tensor {
         turned(self, -1) * turned(b, -2) - turned(self, -2) * turned(b, -1)
     }
 
-    /// The p-norm distances between the rows of two batches of matrices: `[.., m, k]` and `[.., n, k]` give `[.., m, n]`.
-    /// Derivative: 0 where two rows are equal.
-    ///
-    /// # Panics
-    /// If the rows differ in length, the batches do not broadcast, or the elements are no floats.
-    ///
-    /// Source: [torch.cdist](https://docs.pytorch.org/docs/stable/generated/torch.cdist.html).
     #[track_caller]
-    pub fn cdist(&self, b: &Tensor, p: f64) -> Tensor {
-        self.expect_float("cdist");
-        if self.rank() < 2 || b.rank() < 2 || self.shape()[self.rank() - 1] != b.shape()[b.rank() - 1] {
-            misuse("cdist", format!("{:?} and {:?} do not hold rows of one length", self.shape(), b.shape()));
-        }
-        (self.unsqueeze(-2) - b.unsqueeze(-3)).norm_dim(p, -1, false)
-    }
-
-    #[track_caller]
-    fn expect_ranks(&self, op: &str, rank: usize, b: &Tensor, rank_b: usize) {
+    pub(crate) fn expect_ranks(&self, op: &str, rank: usize, b: &Tensor, rank_b: usize) {
         if self.rank() != rank || b.rank() != rank_b {
             misuse(op, format!("wants ranks {rank} and {rank_b}: {:?} x {:?}", self.shape(), b.shape()));
         }

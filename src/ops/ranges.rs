@@ -103,8 +103,8 @@ impl Tensor {
         iota(rows, &options.device).unsqueeze(1).eq(iota(columns, &options.device)).cast(dtype)
     }
 
-    /// The powers of a list as the columns of a matrix: `n` of them, `x⁰` last or, increasing, first.
-    /// Derivative: `k xᵏ⁻¹`.
+    /// The powers of a list, or of batches of lists, as the columns of a matrix: `n` of them, `x⁰` last or, increasing,
+    /// first, as `torch.linalg.vander` has them. Derivative: `k xᵏ⁻¹`.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -114,23 +114,21 @@ impl Tensor {
     /// ```
     ///
     /// # Panics
-    /// If this is no list.
+    /// If this is 0-d.
     #[track_caller]
     pub fn vander(&self, n: impl Into<Option<usize>>, increasing: bool) -> Tensor {
-        if self.rank() != 1 {
-            misuse("vander", format!("{:?} is no list", self.shape()));
-        }
-        let n = n.into().unwrap_or(self.numel());
+        let Some(&len) = self.shape().last() else { misuse("vander", format!("{:?} is no list", self.shape())) };
+        let n = n.into().unwrap_or(len);
         let mut powers: Vec<Tensor> = Vec::with_capacity(n);
         for k in 0..n {
             powers.push(if k == 0 { self.ones_like() } else { &powers[k - 1] * self });
         }
         if powers.is_empty() {
-            return self.new_zeros([self.numel(), 0]);
+            return self.unsqueeze(-1).narrow(-1, 0, 0);
         }
         if !increasing {
             powers.reverse();
         }
-        Tensor::stack(&powers, 1)
+        Tensor::stack(&powers, -1)
     }
 }

@@ -6,7 +6,7 @@ use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::{Fold, Op};
-use crate::shape::{Dims, Ints, Layout, axes, numel};
+use crate::shape::{Dims, Ints, Layout, axes, broadcast, numel, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands};
@@ -76,6 +76,28 @@ impl Tensor {
     #[track_caller]
     pub fn sum_dim(&self, dims: impl Ints, keepdim: bool) -> Tensor {
         self.sum_named("SumBackward1", axes("sum", self.shape(), dims), keepdim)
+    }
+
+    /// The sum over the dimensions that expanding `shape` to this tensor's shape would repeat: the adjoint of
+    /// [`Tensor::expand`]. Derivative: 1.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::ones([2, 3], &Device::cpu());
+    /// assert_eq!(x.sum_to_size([2, 1]).to_vec::<f32>()?, [3.0, 3.0]);
+    /// assert_eq!(x.sum_to_size(3).to_vec::<f32>()?, [2.0; 3]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `shape` does not expand to this tensor's shape.
+    #[track_caller]
+    pub fn sum_to_size(&self, shape: impl Ints) -> Tensor {
+        let shape = sizes("sum_to_size", shape);
+        if broadcast(&shape, self.shape()).as_deref() != Some(self.shape()) {
+            misuse("sum_to_size", format!("{:?} does not expand to {:?}", shape.as_slice(), self.shape()));
+        }
+        self.sum_to(&shape)
     }
 
     #[track_caller]

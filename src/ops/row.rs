@@ -17,6 +17,8 @@ pub struct Row {
     pub cpu: Meaning,
     /// The meaning looped over operands of one size; the dtype is the result's.
     pub(crate) eval: fn(&[View], DType) -> Data,
+    /// Whether an integer as second operand must not be 0.
+    pub divides: bool,
     /// The WGSL expression: over `x`, or `a` and `b`, or `a`, `b` and `c`.
     pub wgsl: &'static str,
     /// The WGSL expression where the operands are integers, `T` in the name of a function standing for their type; empty

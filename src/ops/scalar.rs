@@ -16,6 +16,7 @@ macro_rules! rows {
         cpu: $cpu:expr,
         $(single: $single:expr,)?
         $(int: $int:expr,)?
+        $(divides: $divides:literal,)?
         wgsl: $wgsl:literal,
         $(wgsl_int: $wgsl_int:literal,)?
         grad: [$(|$g:ident $(, $s:ident)*| $grad:expr),*],
@@ -32,6 +33,7 @@ macro_rules! rows {
                 cpu: rows!(@meaning ($($x)*) $cpu),
                 eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)
                     $(, $single)?),
+                divides: false $(|| $divides)?,
                 wgsl: $wgsl,
                 wgsl_int: concat!($($wgsl_int)?),
                 grads: &[$(Derivative {
@@ -167,6 +169,7 @@ pub(crate) static WHERE: Row = Row {
     kind: RowKind::Choice,
     cpu: Meaning::Ternary(|a, b, c| if a != 0.0 { b } else { c }),
     eval: eval_choice,
+    divides: false,
     wgsl: "select(c, b, a)",
     wgsl_int: "",
     grads: &[

@@ -1,12 +1,21 @@
-//! Norms of vectors, and what is measured by them.
+//! Norms of vectors and matrices, and what is measured by them.
 
 use crate::error::misuse;
 use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::op::Fold;
-use crate::shape::{Dims, Ints, axes};
+use crate::shape::{Dims, Ints, axes, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
+
+/// Which norm [`Tensor::matrix_norm`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MatrixNorm {
+    /// `√Σx²`, Frobenius's.
+    Fro,
+    /// The largest sum of sizes in a column for 1, in a row for infinity; for -1 and negative infinity the smallest one.
+    P(f64),
+}
 
 impl Tensor {
     /// The 2-norm of all elements, `√Σx²`. Derivative: `x / y`, 0 where the norm is 0.
@@ -41,6 +50,48 @@ impl Tensor {
     #[track_caller]
     pub fn vector_norm(&self, p: f64, dims: impl Ints, keepdim: bool) -> Tensor {
         self.norm_over("vector_norm", p, axes("vector_norm", self.shape(), dims), keepdim)
+    }
+
+    /// The norm of matrices whose rows lie along the first of two dimensions, and whose columns along the second.
+    /// Derivative: through the sums, shared evenly among those that are largest or smallest; `x / y` of Frobenius's.
+    ///
+    /// ```
+    /// use wgrad::{Device, MatrixNorm, Tensor};
+    /// let x = Tensor::new([[1.0, -2.0], [3.0, 4.0]], &Device::cpu());
+    /// assert_eq!(x.matrix_norm(MatrixNorm::P(1.0), [-2, -1], false).item()?, 6.0);
+    /// assert_eq!(x.matrix_norm(MatrixNorm::P(f64::INFINITY), [-2, -1], false).item()?, 7.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are no floats, a dimension is out of range or both are one, there are no sums to find the smallest
+    /// of, or `p` is another number: those norms are of singular values.
+    ///
+    /// Source: [torch.linalg.matrix_norm](https://docs.pytorch.org/docs/stable/generated/torch.linalg.matrix_norm.html).
+    #[track_caller]
+    pub fn matrix_norm(&self, norm: MatrixNorm, dims: [isize; 2], keepdim: bool) -> Tensor {
+        let op = "matrix_norm";
+        self.expect_float(op);
+        if self.rank() < 2 {
+            misuse(op, format!("{:?} is no matrix", self.shape()));
+        }
+        let [rows, columns] = dims.map(|d| axis(op, self.shape(), d));
+        let dims = axes(op, self.shape(), dims);
+        let p = match norm {
+            MatrixNorm::Fro => return self.norm_over(op, 2.0, dims, keepdim),
+            MatrixNorm::P(p) if p.abs() == 1.0 || p.is_infinite() => p,
+            MatrixNorm::P(p) => misuse(op, format!("the norm of p = {p} is one of singular values")),
+        };
+        let (summed, rest) = if p.is_infinite() { (columns, rows) } else { (rows, columns) };
+        let sums = self.wide().abs().sum_dim(summed as isize, true);
+        let y = match p > 0.0 {
+            // Of no sums the largest is 0.
+            true if sums.shape()[rest] == 0 => sums.sum_dim(rest as isize, true),
+            true => sums.amax(rest as isize, true),
+            false => sums.amin(rest as isize, true),
+        };
+        let y = y.cast(self.dtype());
+        if keepdim { y } else { y.squeeze(&dims[..]) }
     }
 
     #[track_caller]

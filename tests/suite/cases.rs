@@ -64,6 +64,11 @@ pub fn apply(row: &'static Row, x: &[Tensor]) -> Tensor {
     let own = |(k, x): (usize, &Tensor)| match row.kind {
         RowKind::Choice if k == 0 => x.gt(0.5),
         RowKind::Logic => x.gt(0.5),
+        // No integer is divided by 0.
+        RowKind::Bits if k == 1 && row.divides => {
+            let x = x.cast(DType::I32);
+            Tensor::where_(&x.eq(0), 3, &x)
+        }
         RowKind::Bits => x.cast(DType::I32),
         _ if k >= row.grads.len() => x.detach(),
         _ => x.clone(),

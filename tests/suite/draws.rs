@@ -73,6 +73,33 @@ fn narrow_uniform_numbers_stay_below_their_bound() {
 }
 
 #[test]
+fn uniform_numbers_stay_below_their_end() {
+    for dev in own_devices() {
+        // Few numbers lie between the bounds, so that many would be rounded up to the end.
+        for (dtype, low, high) in [
+            (DType::F32, 1000.0, 1000.0001),
+            (DType::F16, 0.0, 1.0),
+            (DType::BF16, -1.0, 1.0),
+            (DType::BF16, 128.0, 130.0),
+        ] {
+            let x = Tensor::uniform(low, high, [N], (&dev, dtype));
+            let within = x.ge(low).logical_and(x.lt(high)).all().item().unwrap();
+            assert!(within == 1.0, "{dtype} from {low} to {high} on {}", dev.name());
+        }
+        assert_eq!(Tensor::uniform(3.0, 3.0, [2], &dev).to_vec::<f32>().unwrap(), [3.0; 2]);
+    }
+}
+
+#[test]
+fn rare_successes_take_long() {
+    for dev in own_devices() {
+        dev.manual_seed(17);
+        let mean = Tensor::geometric(1e-20, [N], &dev).mean().item().unwrap();
+        assert!((mean * 1e-20 - 1.0).abs() < 0.05, "{mean}");
+    }
+}
+
+#[test]
 fn filling_in_place_ends_the_gradient() {
     let fills: [fn(&Tensor) -> Result<&Tensor>; 10] = [
         |x| x.uniform_(0.0, 1.0),

@@ -1,7 +1,9 @@
 //! Indexing where values, shapes and sharing of storage tell more than derivatives.
 
 use crate::common::on_every_device;
-use wgrad::{Combine, DType, Ellipsis, EmbeddingOptions, Index, NewAxis, PadMode, Tensor};
+use wgrad::{
+    BagMode, Combine, DType, Ellipsis, EmbeddingBagOptions, EmbeddingOptions, Index, NewAxis, PadMode, Tensor,
+};
 
 #[test]
 fn brackets_without_tensors_are_views() {
@@ -167,6 +169,43 @@ fn overlapping_views_share_their_base() {
         let y = Tensor::zeros([2, 3], dev);
         y.t().as_strided([2], [4], 1).add_(1.0)?;
         assert_eq!(y.to_vec::<f32>()?, [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn bags_are_those_of_pytorch() {
+    on_every_device(|dev| {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let table = |dev| Tensor::new([[-inf, 1.0], [nan, 2.0], [3.0, inf], [4.0, -5.0]], dev);
+        let bags = |index: &[i32], offsets: &[i32], mode, padding_idx| {
+            let table = table(dev).requires_grad_(true).unwrap();
+            let list = |x: &[i32]| Tensor::from_slice(x, x.len(), (dev, DType::I32));
+            let options = EmbeddingBagOptions {
+                mode,
+                offsets: Some(list(offsets)),
+                table: EmbeddingOptions { padding_idx, ..Default::default() },
+                ..Default::default()
+            };
+            let y = list(index).embedding_bag(&table, options);
+            y.sum().backward().unwrap();
+            (y.to_vec::<f32>().unwrap(), table.grad().unwrap().to_vec::<f32>().unwrap())
+        };
+        for mode in [BagMode::Sum, BagMode::Mean, BagMode::Max] {
+            // Bags of nothing depend on the table all the same.
+            assert_eq!(bags(&[], &[0, 0], mode, None), (vec![0.0; 4], vec![0.0; 8]));
+            assert_eq!(bags(&[], &[], mode, None), (vec![], vec![0.0; 8]));
+            // Padding may hold NaN, in the middle and alone.
+            let (y, g) = bags(&[1, 3, 1, 1], &[0, 2], mode, Some(1));
+            assert_eq!((y, g), (vec![4.0, -5.0, 0.0, 0.0], vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]), "{mode:?}");
+        }
+        // An infinity is a number of the table, and of equal rows the first one counts.
+        let (y, g) = bags(&[0, 0, 2], &[0, 2], BagMode::Max, None);
+        assert_eq!((y, g), (vec![-inf as f32, 1.0, 3.0, inf as f32], vec![1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]));
+        let same = Tensor::ones([3, 1], dev).requires_grad_(true)?;
+        let max = EmbeddingBagOptions { mode: BagMode::Max, ..Default::default() };
+        Tensor::new([[2, 1]], dev).embedding_bag(&same, max).sum().backward()?;
+        assert_eq!(same.grad().unwrap().to_vec::<f32>()?, [0.0, 0.0, 1.0]);
         Ok(())
     });
 }

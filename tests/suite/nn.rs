@@ -1,7 +1,7 @@
 //! What PyTorch's own numbers do not cover of normalisation, losses, attention, recurrence and dropout: values against
 //! plain loops, narrow floats, random masks, running statistics.
 
-use crate::common::{devices, gpu};
+use crate::common::{devices, gpu, own_devices};
 use wgrad::autograd::{GradOptions, grad};
 use wgrad::testing::open_gpu;
 use wgrad::*;
@@ -372,7 +372,9 @@ const DROPS: [(Drop, [usize; 4]); 4] = [
 
 #[test]
 fn backward_makes_the_mask_of_forward_again() {
-    for dev in devices() {
+    for dev in own_devices() {
+        // Of six channels, all may be kept by chance; by this seed, some are and some are not.
+        dev.manual_seed(5);
         for dtype in [DType::F32, DType::F16] {
             for (drop, _) in DROPS {
                 let x = Tensor::ones([2, 3, 5, 4], (&dev, dtype)).requires_grad_(true).unwrap();

@@ -122,3 +122,47 @@ fn convolution_is_what_its_loops_say() {
         Ok(())
     });
 }
+
+#[test]
+fn what_no_window_reaches_holds_the_bias() {
+    on_every_device(|dev| {
+        let x = Tensor::ones([1, 1, 1], dev).requires_grad_(true)?;
+        let (w, bias) = (Tensor::ones([1, 2, 1], dev).requires_grad_(true)?, Tensor::new([1.0, 2.0], dev));
+        let bias = bias.requires_grad_(true)?;
+        let options = ConvTransposeOptions {
+            padding: 1.into(),
+            output_padding: 3.into(),
+            dilation: 4.into(),
+            ..Default::default()
+        };
+        // All that is placed lies in the padding that is cut off.
+        let y = x.conv_transpose1d(&w, Some(&bias), options.clone());
+        assert_eq!((y.shape(), y.to_vec::<f32>()?), (&[1, 2, 2][..], vec![1.0, 1.0, 2.0, 2.0]));
+        y.sum().backward()?;
+        let gradient = |x: &Tensor| x.grad().unwrap().to_vec::<f32>().unwrap();
+        assert_eq!((gradient(&x), gradient(&w), gradient(&bias)), (vec![0.0], vec![0.0; 2], vec![2.0; 2]));
+        let lines = Tensor::arange(1, 3, 1, (dev, DType::F32)).reshape([1, 1, 2]);
+        let y = lines.conv_transpose1d(&w, Some(&bias), ConvTransposeOptions { output_padding: 2.into(), ..options });
+        assert_eq!(y.to_vec::<f32>()?, [3.0, 1.0, 4.0, 2.0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_last_nan_of_a_window_is_the_largest() {
+    on_every_device(|dev| {
+        let x = Tensor::new([[1.0, f64::NAN, 3.0, f64::NAN, 2.0, 5.0]], dev).requires_grad_(true)?;
+        let each = || MaxPoolOptions { stride: Some(1.into()), ..Default::default() };
+        let (y, places) = x.max_pool1d_with_indices(3, each());
+        assert_eq!(places.to_vec::<i32>()?, [1, 3, 3, 3]);
+        assert!(y.isnan().all().item()? == 1.0);
+        y.sum().backward()?;
+        assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [0.0, 1.0, 0.0, 3.0, 0.0, 0.0]);
+        assert_eq!(x.adaptive_max_pool1d_with_indices(2).1.to_vec::<i32>()?, [1, 3]);
+        let (_, places) = x.reshape([1, 2, 3]).max_pool2d_with_indices(2, each());
+        assert_eq!(places.to_vec::<i32>()?, [3, 1]);
+        let nothing = Tensor::full([1, 2, 2], f64::NEG_INFINITY, dev).max_pool2d_with_indices(2, each());
+        assert_eq!(nothing.1.to_vec::<i32>()?, [0]);
+        Ok(())
+    });
+}

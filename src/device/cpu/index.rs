@@ -1,8 +1,9 @@
 //! Reading and writing at computed places: element by element, or run by run where an index is the same all along.
 
 use super::reduce::Folded;
+use super::refused;
 use crate::data::{Data, Stored, View, gather as read, in_lines};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};
 use crate::tensor::value::Value;
@@ -38,15 +39,7 @@ impl Places {
         let index = View { data: index.data, layout: &head }.values::<i32>();
         let n = layout.shape[dim];
         if let Some(bad) = index.iter().find(|&&i| i < 0 || i as usize >= n) {
-            let (op, at) = (value.op.name(), value.at);
-            return Err(Error::new(
-                Kind::Misuse,
-                format!(
-                    "{op}: index {bad} is out of range for dimension {dim} of size {n} (recorded at {}:{})",
-                    at.file(),
-                    at.line()
-                ),
-            ));
+            return Err(refused(value, &format!("index {bad} is out of range for dimension {dim} of size {n}")));
         }
         // The layout of the index's shape, with the indexed dimension standing still.
         let mut lines = part(layout, 0..rank, layout.offset);

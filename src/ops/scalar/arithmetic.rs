@@ -67,7 +67,6 @@ rows! {
         grad: [|g| g.clone()],
         test: [(-4.0, 4.0)], at [-0.5, 1.5, 1e30], within 1e-7,
     }
-    /// `x²`. Derivative: `2x`.
     square(x) => "Pow" Arithmetic {
         cpu: |x| x * x,
         int: |x| x.wrapping_mul(x),
@@ -134,10 +133,14 @@ rows! {
     }
     /// `⌊a / b⌋`. Derivatives: 0.
     ///
-    /// Exact for floats too, whatever the size of the quotient. An integer divided by 0 is 0, where PyTorch has an error.
+    /// Exact for floats too, whatever the size of the quotient.
+    ///
+    /// # Errors
+    /// An integer divided by 0 is told when the result is read from the CPU device; on a GPU it is 0.
     div_floor(a, b) => "Div" Arithmetic {
         cpu: double::div_floor,
         int: |a, b| if b == 0 { 0 } else { a.div_euclid(b) - (b < 0 && a.rem_euclid(b) != 0) as i64 },
+        divides: true,
         wgsl: "div_floor_(a, b)",
         wgsl_int: "div_floor_T_(a, b)",
         grad: [|g| g.zeros_like(), |g| g.zeros_like()],
@@ -145,11 +148,15 @@ rows! {
     }
     /// `⌊a / b⌋`, as [`Tensor::div_floor`], without a derivative.
     ///
+    /// # Errors
+    /// As [`Tensor::div_floor`].
+    ///
     /// # Panics
     /// If an operand requires grad: PyTorch refuses to differentiate this one.
     floor_divide(a, b) => "FloorDivide" Arithmetic {
         cpu: double::div_floor,
         int: |a, b| if b == 0 { 0 } else { a.div_euclid(b) - (b < 0 && a.rem_euclid(b) != 0) as i64 },
+        divides: true,
         wgsl: "div_floor_(a, b)",
         wgsl_int: "div_floor_T_(a, b)",
         grad: [],
@@ -158,16 +165,19 @@ rows! {
     div_trunc_int(a, b) => "Div" Bits {
         cpu: |a, b| double::wrapped(double::div_trunc(a as i64, b as i64)),
         int: double::div_trunc,
+        divides: true,
         wgsl: "div_trunc_T_(a, b)",
         grad: [],
         test: [(-9.0, 9.0), (-4.0, 4.0)], at [3.0, -1.0], within 0.0,
     }
     /// `a - b trunc(a / b)`, exact: the remainder with the sign of `a`. Derivatives: 1 and `-trunc(a / b)`.
     ///
-    /// An integer remainder by 0 is `a`, where PyTorch has an error.
+    /// # Errors
+    /// An integer divided by 0 is told when the result is read from the CPU device; on a GPU `a` is left.
     fmod(a, b) => "Fmod" Arithmetic {
         cpu: |a, b| a % b,
         int: |a, b| if b == 0 { a } else { a % b },
+        divides: true,
         wgsl: "fmod_(a, b)",
         wgsl_int: "fmod_T_(a, b)",
         grad: [|g| g.clone(), |g, a, b| -(g * a.div_trunc(b))],
@@ -175,7 +185,8 @@ rows! {
     }
     /// `a - b ⌊a / b⌋`, exact: the remainder with the sign of `b`, Python's `%`. Derivatives: 1 and `-⌊a / b⌋`.
     ///
-    /// An integer remainder by 0 is `a`, where PyTorch has an error.
+    /// # Errors
+    /// An integer divided by 0 is told when the result is read from the CPU device; on a GPU `a` is left.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -187,6 +198,7 @@ rows! {
     remainder(a, b) => "Remainder" Arithmetic {
         cpu: double::remainder,
         int: |a, b| if b == 0 { a } else { a - b * (a.div_euclid(b) - (b < 0 && a.rem_euclid(b) != 0) as i64) },
+        divides: true,
         wgsl: "remainder_(a, b)",
         wgsl_int: "remainder_T_(a, b)",
         grad: [|g| g.clone(), |g, a, b| -(g * a.div_floor(b))],

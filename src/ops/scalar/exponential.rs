@@ -104,6 +104,13 @@ rows! {
         ],
         test: [(-4.0, 4.0), (0.2, 4.0)], at [0.0, 1.0], within 2e-6,
     }
+    /// `-x ln x`, the entropy; 0 at 0, and negatively infinite below. Derivative: `-ln x - 1`.
+    entr(x) => "SpecialEntr" Float {
+        cpu: |x| if x == 0.0 { 0.0 } else if x < 0.0 { f64::NEG_INFINITY } else { -x * x.ln() },
+        wgsl: "select(select(-x * ln_(x), 0.0, x == 0.0 && !is_nan(x)), -inf_(), lt_(x, 0.0))",
+        grad: [|g, x| -(g * (x.log() + 1.0))],
+        test: [(0.2, 4.0)], at [0.0, 1.0, -1.0, f64::INFINITY, f64::NAN], within 2e-6,
+    }
     /// `a ln(1 + b)`, 0 where `a` is 0 and `b` no NaN. Derivatives: `ln(1 + b)`, 0 where `a` is 0 and `b` not above -1; and
     /// `a / (1 + b)`.
     xlog1py(a, b) => "SpecialXlog1Py" Float {

@@ -1,7 +1,7 @@
 //! Error and gamma functions.
 
 use super::*;
-use std::f64::consts::FRAC_2_SQRT_PI;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 rows! {
     /// The error function `2/√π ∫ e^(-t²) dt` from 0 to `x`. Derivative: `2/√π e^(-x²)`.
@@ -27,6 +27,13 @@ rows! {
         wgsl: "erfc_(x)",
         grad: [|g, x| -(g * (FRAC_2_SQRT_PI * (-(x * x)).exp()))],
         test: [(-3.0, 3.0)], at [0.0, 5.0, 9.0, f64::INFINITY, f64::NAN], within 2e-6,
+    }
+    /// The share of standard normal numbers below `x`: `erfc(-x / √2) / 2`. Derivative: their density, `e^(-x²/2) / √(2π)`.
+    ndtr(x) => "SpecialNdtr" Float {
+        cpu: |x| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2),
+        wgsl: "0.5 * erfc_(-0.70710678119 * x)",
+        grad: [|g, x| g * (0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI * (-0.5 * x * x).exp())],
+        test: [(-3.0, 3.0)], at [0.0, -5.0, 9.0, f64::INFINITY, f64::NAN], within 3e-6,
     }
     /// The number whose error function is `x`; infinite at ±1, NaN beyond. Derivative: `√π/2 e^(y²)`.
     erfinv(x) => "Erfinv" Float {

@@ -149,6 +149,13 @@ rows! {
         ],
         test: [(-4.0, 4.0), (-4.0, 4.0)], at [0.0, 1e-5, f64::NEG_INFINITY], within 1e-6,
     }
+    /// The angle of `x` on the line of real numbers: π where it is negative, else 0; NaN of NaN. Derivative: 0.
+    angle(x) => "Angle" Float {
+        cpu: |x| if x.is_nan() { x } else if x < 0.0 { PI } else { 0.0 },
+        wgsl: "select(select(0.0, 3.14159265359, x < 0.0), x, is_nan(x))",
+        grad: [|g| g.zeros_like()],
+        test: [(-4.0, 4.0)], at [0.0, -0.0, f64::NEG_INFINITY, f64::NAN], within 1e-7,
+    }
     /// `√(a² + b²)`, without overflow on the way. Derivatives: `a / y` and `b / y`, NaN at the origin.
     hypot(a, b) => "Hypot" Float {
         cpu: |a, b| a.hypot(b),

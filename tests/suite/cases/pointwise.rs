@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
             x[0].clamp_min(-0.7).clamp_max(0.9) * &x[0]
         }),
         Case::new("logit with eps", &[(&[6], (0.02, 0.98))], |x| x[0].logit(0.1)),
+        Case::new("square", &[(&[2, 3], ANY)], |x| x[0].square().sin()),
         Case::new("lerp", &[(&[2, 3], ANY), (&[3], ANY), (&[2, 1], (0.0, 1.0))], |x| x[0].lerp(&x[1], &x[2])),
         Case::new("lerp by a number", &[(&[3], ANY), (&[3], ANY)], |x| x[0].lerp(&x[1], 0.8) * x[0].lerp(&x[1], 0.2)),
         Case::new("addcmul, addcdiv", &[(&[2, 3], ANY), (&[3], ANY), (&[2, 1], POSITIVE)], |x| {

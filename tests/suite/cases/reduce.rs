@@ -1,7 +1,7 @@
 //! Reductions and scans.
 
 use super::{ANY, Case};
-use wgrad::{CovOptions, Interpolation, Tensor};
+use wgrad::{CovOptions, Interpolation, MatrixNorm, PadMode, Tensor};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -27,6 +27,14 @@ pub fn cases() -> Vec<Case> {
         Case::new("vector_norm", &[(&[3, 2, 4], ANY)], |x| {
             x[0].permute([2, 0, 1]).vector_norm(-1.0, [0, 2], true).sin()
         }),
+        Case::new("matrix_norm of columns", &[(&[3, 2, 4], ANY)], |x| {
+            x[0].matrix_norm(MatrixNorm::P(1.0), [2, 0], true).sin()
+        }),
+        Case::new("matrix_norm of rows", &[(&[3, 4], ANY)], |x| {
+            x[0].t().matrix_norm(MatrixNorm::P(f64::NEG_INFINITY), [0, 1], false).sin()
+                * x[0].matrix_norm(MatrixNorm::Fro, [0, 1], false)
+        }),
+        Case::new("sum_to_size", &[(&[2, 3, 4], ANY)], |x| x[0].transpose(0, 2).sum_to_size([3, 1]).sin()),
         Case::new("dist", &[(&[3, 4], ANY), (&[4], ANY)], |x| x[0].dist(&x[1], 2.5)),
         Case::new("std", &[(&[3, 4], ANY)], |x| x[0].std(1.0).sin()),
         Case::new("std_dim", &[(&[3, 4, 2], ANY)], |x| x[0].std_dim([0, -1], 0.0, true) * &x[0]),
@@ -88,6 +96,13 @@ pub fn cases() -> Vec<Case> {
         Case::new("cummax", &[(&[3, 4], ANY)], |x| x[0].cummax(1).0.sin()),
         Case::new("cummin", &[(&[3, 4], ANY)], |x| x[0].cummin(0).0.sin()),
         Case::new("diff", &[(&[3, 5], ANY)], |x| x[0].diff(2, 1).sin()),
+        Case::new("gradient", &[(&[3, 4], ANY)], |x| {
+            let slopes = x[0].gradient(&[0.5.into(), 2.0.into()], [1, 0], 1);
+            slopes[0].sin() * &slopes[1]
+        }),
+        Case::new("gradient at places", &[(&[2, 5], ANY), (&[4], (0.5, 1.5))], |x| {
+            x[0].gradient(&[x[1].cumsum(0).pad([1, 0], PadMode::Constant(0.0)).into()], 1, 2)[0].sin()
+        }),
         Case::new("trapezoid", &[(&[3, 4], ANY), (&[3], ANY)], |x| x[0].trapezoid(&x[1], 0).sin()),
         Case::new("cumulative_trapezoid", &[(&[3, 4], ANY)], |x| x[0].cumulative_trapezoid(0.5, 1).sin()),
     ]

@@ -94,6 +94,7 @@ pub fn cases() -> Vec<Case> {
             Tensor::dstack(x).sin() * Tensor::column_stack(x)
         }),
         Case::new("block_diag", &[(&[2, 1], ANY), (&[], ANY), (&[2], ANY)], |x| Tensor::block_diag(x).sin()),
+        Case::new("vander of batches", &[(&[2, 3], ANY)], |x| x[0].vander(4, true).sin()),
         Case::new("vander", &[(&[3], ANY)], |x| x[0].vander(4, false).sin()),
         Case::new("copy", &[(&[3, 2], ANY)], |x| x[0].t().copy().sin()),
         Case::new("cat", &[(&[2, 3], ANY), (&[1, 3], ANY)], |x| {

@@ -11,6 +11,7 @@ fn indexing_refuses_what_does_not_fit() {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, dev);
         let ints = |shape: &[usize]| Tensor::full(shape, 0, dev);
         check(dev, "index: places for 2 dimensions, of which [3] has 1", |_| drop(zeros(&[3]).index((0, 0))));
+        check(dev, "unravel_index: the index must hold integers, not f32", |_| drop(zeros(&[2]).unravel_index([2, 3])));
         check(dev, "index: more than one `Ellipsis`, for shape [3]", |_| drop(zeros(&[3]).index((Ellipsis, Ellipsis))));
         check(dev, "select: index 3 is out of range for dimension 0 of [3]", |_| drop(zeros(&[3]).index(3)));
         check(dev, "index: index tensors do not broadcast: [[2], [3]]", |_| {

@@ -32,8 +32,23 @@ fn products_refuse_what_does_not_fit() {
         });
         refused("addmm: the summand or a factor makes f32 of i32 elements", &|| {
             let x = Tensor::zeros([2, 2], (&dev, DType::I32));
-            drop(x.addmm(&x, &x, 1, 0.5))
+            drop(zeros(&[2, 2]).addmm(&x, &x, 1, 1))
         });
+        refused("addmm: needs two operands of one number type: [2, 2] x [2, 2] of f32 and f16", &|| {
+            let x = zeros(&[2, 2]);
+            drop(x.addmm(&x, &x.cast(DType::F16), 1, 1))
+        });
+        refused("addr: the factor 0.5 among i32 elements is a float", &|| {
+            let x = Tensor::zeros([2], (&dev, DType::I32));
+            drop(x.addr(&x, &x, 1, 0.5))
+        });
+        refused("vecdot: needs floats, not i32 elements of shape [2]", &|| {
+            let x = Tensor::zeros([2], (&dev, DType::I32));
+            drop(x.vecdot(&x, -1))
+        });
+        refused("vecdot: shapes do not broadcast: [2] and [3]", &|| drop(zeros(&[2]).vecdot(&zeros(&[3]), -1)));
+        refused("cdist: a negative p of -1", &|| drop(zeros(&[2, 4]).cdist(&zeros(&[2, 4]), -1.0)));
+        refused("pdist: [2] is no matrix", &|| drop(zeros(&[2]).pdist(2.0)));
         refused("multi_dot: wants two matrices or more, not 1", &|| drop(Tensor::multi_dot(&[zeros(&[2, 2])])));
         refused("multi_dot: operand 1 of shape [2] is no matrix", &|| {
             drop(Tensor::multi_dot(&[zeros(&[2, 2]), zeros(&[2]), zeros(&[2, 2])]))

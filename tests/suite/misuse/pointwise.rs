@@ -39,6 +39,9 @@ fn scalar_functions_refuse_what_does_not_fit() {
         check(dev, "rrelu: the lower slope 0.5 is above the upper 0.1, for shape [2]", |_| {
             drop(zeros(&[2]).rrelu(0.5, 0.1, false))
         });
+        check(dev, "addcdiv: divides floats, not i32 by i32 elements; cast them", |_| {
+            drop(zeros(&[2]).addcdiv(&ints(&[2]), &ints(&[2]), 1))
+        });
         check(dev, "where: the condition must be a bool tensor, not f32", |_| {
             drop(Tensor::where_(&zeros(&[1]), 1.0, 2.0))
         });

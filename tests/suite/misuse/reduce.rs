@@ -2,7 +2,7 @@
 
 use super::check;
 use crate::common::devices;
-use wgrad::{CovOptions, Tensor};
+use wgrad::{CovOptions, MatrixNorm, Tensor};
 
 #[test]
 fn reductions_refuse_what_does_not_fit() {
@@ -70,6 +70,12 @@ fn statistics_and_norms_refuse_what_does_not_fit() {
             drop(zeros(&[0]).vector_norm(f64::INFINITY, (), false))
         });
         check(dev, "norm: [2, 0] has no elements to compare", |_| drop(zeros(&[2, 0]).norm_dim(-1.0, 1, false)));
+        let norm = |shape: &[usize], p, dims| drop(zeros(shape).matrix_norm(MatrixNorm::P(p), dims, false));
+        check(dev, "matrix_norm: [3] is no matrix", |_| norm(&[3], 1.0, [0, 1]));
+        check(dev, "matrix_norm: dimension named twice in [1, -1] for shape [2, 3]", |_| norm(&[2, 3], 1.0, [1, -1]));
+        check(dev, "matrix_norm: the norm of p = 2 is one of singular values", |_| norm(&[2, 3], 2.0, [0, 1]));
+        check(dev, "amin: [1, 0] has no elements to compare", |_| norm(&[3, 0], -1.0, [0, 1]));
+        check(dev, "sum_to_size: [2] does not expand to [2, 3]", |_| drop(zeros(&[2, 3]).sum_to_size(2)));
         check(dev, "sub: shapes do not broadcast: [2] and [3]", |_| drop(zeros(&[2]).dist(&zeros(&[3]), 2.0)));
     }
 }
@@ -87,6 +93,13 @@ fn scans_refuse_what_does_not_fit() {
         check(dev, "cummax: dimension -2 is out of range for shape [2] (-1..=0)", |_| drop(zeros(&[2]).cummax(-2)));
         check(dev, "cummin: dimension -2 is out of range for shape [2] (-1..=0)", |_| drop(zeros(&[2]).cummin(-2)));
         check(dev, "diff: a 0-d tensor has no dimensions", |_| drop(zeros(&[]).diff(1, 0)));
+        check(dev, "gradient: an edge order of 2 along dimension 0 of [2]", |_| drop(zeros(&[2]).gradient(&[], (), 2)));
+        check(dev, "gradient: a spacing for 1 of 2 dimensions of [2, 3]", |_| {
+            drop(zeros(&[2, 3]).gradient(&[zeros(&[2]).into()], (), 1))
+        });
+        check(dev, "gradient: places [2] do not fit samples [3] along dimension 0", |_| {
+            drop(zeros(&[3]).gradient(&[zeros(&[2]).into()], (), 1))
+        });
         check(dev, "trapezoid: places [2] do not fit samples [3] along dimension 0", |_| {
             drop(zeros(&[3]).trapezoid(zeros(&[2]), 0))
         });

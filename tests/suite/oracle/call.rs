@@ -3,7 +3,7 @@
 use super::functions::{Args, apply};
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use wgrad::{Index, Tensor};
+use wgrad::{Device, Index, Tensor};
 
 /// Why a case cannot be checked.
 pub enum Stop {
@@ -111,8 +111,23 @@ impl<'a> Reader<'a> {
         word
     }
 
-    /// An expression: operators bind as in Python, a sum the least.
+    /// An expression: operators bind as in Python, `|` the least.
     fn value(&mut self) -> Result<Value, Stop> {
+        self.bits(&[("|", "bitwise_or"), ("^", "bitwise_xor"), ("&", "bitwise_and")])
+    }
+
+    /// Operators between bits, each of which binds less than the next one.
+    fn bits(&mut self, operators: &[(&str, &str)]) -> Result<Value, Stop> {
+        let Some((&(token, name), tighter)) = operators.split_first() else { return self.sum() };
+        let mut a = self.bits(tighter)?;
+        while self.eat(token) {
+            let b = self.bits(tighter)?;
+            a = operator(name, vec![a, b])?;
+        }
+        Ok(a)
+    }
+
+    fn sum(&mut self) -> Result<Value, Stop> {
         let mut a = self.product()?;
         while let Some(op) = ["+", "-"].into_iter().find(|op| self.eat(op)) {
             let b = self.product()?;
@@ -172,8 +187,8 @@ impl<'a> Reader<'a> {
         };
         loop {
             if self.eat("[") {
-                let places = self.items("]", |reader| reader.place())?;
                 let Value::Tensor(x) = value else { return unsupported("an index into something else than a tensor") };
+                let places = self.items("]", |reader| reader.place(&x.device()))?;
                 value = Value::Tensor(x.index(places)?);
             } else if self.eat(".") {
                 let method = self.word(|c| c == '_' || c.is_alphanumeric());
@@ -208,7 +223,9 @@ impl<'a> Reader<'a> {
         let name = self.word(|c| c == '_' || c.is_alphanumeric());
         if (name == "torch" || name == "F") && self.eat(".") {
             let name = self.word(|c| c == '_' || c == '.' || c.is_alphanumeric());
-            let name = name.rsplit('.').next().unwrap_or(name);
+            // Two functions have the name of another one.
+            let own = ["linalg.norm", "linalg.vander"].contains(&name);
+            let name = if own { name } else { name.rsplit('.').next().unwrap_or(name) };
             // Without brackets it is a dtype, as `torch.float16`.
             let called = self.rest.trim_start().starts_with('(');
             return if called { self.call(name, None) } else { Ok(Value::Text(name.to_string())) };
@@ -260,8 +277,8 @@ impl<'a> Reader<'a> {
         Ok((None, self.value()?))
     }
 
-    /// One place of `x[…]`.
-    fn place(&mut self) -> Result<Index, Stop> {
+    /// One place of `x[…]`; a list of integers is an index tensor.
+    fn place(&mut self, device: &Device) -> Result<Index, Stop> {
         if self.eat("...") {
             return Ok(Index::Ellipsis);
         }
@@ -282,6 +299,10 @@ impl<'a> Reader<'a> {
             [Value::None] => Index::NewAxis,
             [Value::Int(i)] => Index::At(*i as isize),
             [Value::Tensor(index)] => Index::Tensor(index.clone()),
+            [list @ Value::List(_)] => {
+                let index = list.ints().map(|list| list.iter().map(|&i| i as i32).collect::<Vec<i32>>());
+                Index::Tensor(Tensor::new(index.map_or_else(|| unsupported("such an index"), Ok)?, device))
+            }
             [a, b] => Index::slice(end(a)?, end(b)?, 1),
             [a, b, step] => Index::slice(end(a)?, end(b)?, end(step)?.unwrap_or(1) as usize),
             _ => return unsupported("such an index"),

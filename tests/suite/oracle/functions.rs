@@ -1,6 +1,7 @@
 //! What the functions of `torch` and `torch.nn.functional` are here: one file per family.
 
 mod conv;
+mod create;
 mod index;
 mod linalg;
 mod loss;
@@ -68,6 +69,7 @@ impl Args {
             Value::None => Ok(default),
             Value::Int(x) => Ok(x as f64),
             Value::Float(x) => Ok(x),
+            Value::Bool(x) => Ok(x as u8 as f64),
             _ => unsupported(format!("{name} that is no number")),
         }
     }
@@ -83,6 +85,7 @@ macro_rules! operand {
         match $value {
             Value::Tensor($x) => $y,
             Value::Float($x) => $y,
+            Value::Bool($x) => $y,
             Value::Int(i) => {
                 let $x = i as i32;
                 $y
@@ -97,7 +100,8 @@ macro_rules! operator {
     ($a:expr, $op:tt, $b:expr) => {
         match ($a, $b) {
             (Value::Tensor(a), b) => operand!(|b| &a $op b, b),
-            (a, Value::Tensor(b)) => operand!(|a| a $op &b, a),
+            (Value::Float(a), Value::Tensor(b)) => a $op &b,
+            (Value::Int(a), Value::Tensor(b)) => (a as i32) $op &b,
             _ => return unsupported("an operator without a tensor"),
         }
     };
@@ -114,8 +118,17 @@ pub fn one(y: Tensor) -> Answer {
 
 /// What a function of `torch` or `torch.nn.functional` is here.
 pub fn apply(function: &str, a: &mut Args) -> Result<Vec<Tensor>, Stop> {
-    let families =
-        [pointwise::call, reduce::call, linalg::call, view::call, index::call, conv::call, nn::call, loss::call];
+    let families = [
+        pointwise::call,
+        create::call,
+        reduce::call,
+        linalg::call,
+        view::call,
+        index::call,
+        conv::call,
+        nn::call,
+        loss::call,
+    ];
     for call in families {
         if let Some(results) = call(function, a)? {
             return Ok(results);

@@ -4,7 +4,7 @@ use super::super::call::{Stop, Value, unsupported};
 use super::{Answer, Args, one};
 use wgrad::{
     AvgPoolOptions, ConvOptions, ConvTransposeOptions, GridMode, GridPadding, GridSampleOptions, Im2colOptions,
-    InterpolateMode, InterpolateOptions, MaxPoolOptions, Padding, PerDim, Tensor,
+    InterpolateMode, InterpolateOptions, MaxPoolOptions, MaxUnpoolOptions, Padding, PerDim, Tensor,
 };
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
@@ -104,7 +104,26 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 _ => x.lp_pool3d(p, kernel, stride, ceil),
             }
         }
-        "interpolate" => interpolate(a)?,
+        "max_unpool1d" | "max_unpool2d" | "max_unpool3d" => {
+            let (x, indices, kernel) = (a.tensor()?, a.tensor()?, per_dim(a, "kernel_size", 1)?);
+            let (stride, padding) = (stride(a)?, per_dim(a, "padding", 0)?);
+            // The sizes may be those of the whole result.
+            let dims = function["max_unpool".len()..][..1].parse().unwrap_or(0);
+            let spatial = |sizes: Vec<isize>| sizes[sizes.len().saturating_sub(dims)..].to_vec();
+            let output_size = a.ints("output_size")?.map(|sizes| PerDim::from(spatial(sizes)));
+            let options = MaxUnpoolOptions { stride, padding, output_size };
+            match function {
+                "max_unpool1d" => x.max_unpool1d(&indices, kernel, options),
+                "max_unpool2d" => x.max_unpool2d(&indices, kernel, options),
+                _ => x.max_unpool3d(&indices, kernel, options),
+            }
+        }
+        "interpolate" | "upsample_nearest" => interpolate(a)?,
+        "upsample_bilinear" => {
+            a.named.insert("mode".into(), Value::Text("bilinear".into()));
+            a.named.insert("align_corners".into(), Value::Bool(true));
+            interpolate(a)?
+        }
         "grid_sample" => {
             let (x, grid) = (a.tensor()?, a.tensor()?);
             let mode = match text(a, "mode", "bilinear")?.as_str() {

@@ -196,6 +196,10 @@ fn ordered(function: &str, a: &mut Args) -> Answer {
             let found = tensor(x)?.isin(&others);
             vec![if invert { found.logical_not() } else { found }]
         }
+        "unravel_index" => {
+            let x = a.tensor()?;
+            x.unravel_index(super::shape(a, "shape")?)
+        }
         "nonzero" => {
             let x = a.tensor()?;
             match a.flag("as_tuple") {

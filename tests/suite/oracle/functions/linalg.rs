@@ -17,7 +17,14 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "kron" => a.tensor()?.kron(&a.tensor()?),
         "trace" => a.tensor()?.trace(),
         "cross" => a.tensor()?.cross(&a.tensor()?, a.number("dim", -1.0)? as isize),
-        "cdist" => a.tensor()?.cdist(&a.tensor()?, a.number("p", 2.0)?),
+        "cdist" => {
+            let (x, y, p) = (a.tensor()?, a.tensor()?, a.number("p", 2.0)?);
+            // PyTorch's way to compute it, not what.
+            a.next("compute_mode");
+            x.cdist(&y, p)
+        }
+        "pdist" => a.tensor()?.pdist(a.number("p", 2.0)?),
+        "vecdot" => a.tensor()?.vecdot(&a.tensor()?, a.int_or("dim", -1)?),
         "matrix_power" => a.tensor()?.matrix_power(a.int("n")? as usize),
         "multi_dot" | "chain_matmul" => {
             let mut matrices = Vec::new();

@@ -12,6 +12,14 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
     if function == "ctc_loss" {
         return ctc_loss(a);
     }
+    if function == "linear_cross_entropy" {
+        let (x, w, bias) = (a.tensor()?, a.tensor()?, a.named.remove("linear_bias"));
+        let bias = bias.map(|bias| bias.tensors().map(|mut x| x.remove(0))).transpose()?;
+        // Classes may have dimensions of their own behind them.
+        let y = x.linear(&w.flatten(0, -2), bias.map(|bias| bias.ravel()).as_ref());
+        a.positional.push_front(Value::Tensor(y.unflatten(-1, &w.shape()[..w.rank() - 1])));
+        return call("cross_entropy", a);
+    }
     let elements = matches!(
         function,
         "l1_loss"
@@ -33,6 +41,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             | "margin_ranking_loss"
             | "cosine_embedding_loss"
             | "triplet_margin_loss"
+            | "triplet_margin_with_distance_loss"
     );
     if !elements {
         return Ok(None);

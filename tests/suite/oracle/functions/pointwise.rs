@@ -1,15 +1,15 @@
 //! Scalar functions, comparisons and choices.
 
 use super::super::call::{Stop, Value, unsupported};
-use super::super::store::dtype;
 use super::{Answer, Args, one, operand, operator};
-use wgrad::{Arg, DType, Device, Tensor};
+use wgrad::{Arg, DType, Tensor};
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
     one(match function {
         "abs" => a.tensor()?.abs(),
         "acos" => a.tensor()?.acos(),
         "acosh" => a.tensor()?.acosh(),
+        "angle" => a.tensor()?.angle(),
         "asin" => a.tensor()?.asin(),
         "asinh" => a.tensor()?.asinh(),
         "atan" => a.tensor()?.atan(),
@@ -20,6 +20,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "cosh" => a.tensor()?.cosh(),
         "deg2rad" => a.tensor()?.deg2rad(),
         "digamma" => a.tensor()?.digamma(),
+        "entr" => a.tensor()?.entr(),
         "erf" => a.tensor()?.erf(),
         "erfc" => a.tensor()?.erfc(),
         "erfinv" => a.tensor()?.erfinv(),
@@ -39,6 +40,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "log1p" => a.tensor()?.log1p(),
         "log2" => a.tensor()?.log2(),
         "logical_not" => a.tensor()?.logical_not(),
+        "ndtr" => a.tensor()?.ndtr(),
         "neg" => -a.tensor()?,
         "positive" => a.tensor()?.positive(),
         "rad2deg" => a.tensor()?.rad2deg(),
@@ -87,14 +89,6 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             let x = a.tensor()?;
             x.clamp_max(arg(a.next("max"))?)
         }
-        "to" => {
-            let (x, Value::Text(to)) = (a.tensor()?, a.next("dtype")) else { return unsupported("a cast to no dtype") };
-            let to = dtype(&to)?;
-            if to == DType::F64 && x.device() != Device::cpu() {
-                return unsupported("double precision beyond the CPU");
-            }
-            x.cast(to)
-        }
         "where" => {
             let (c, x, y) = (a.tensor()?, a.next("self"), a.next("other"));
             Tensor::where_(&c, arg(x)?, arg(y)?)
@@ -123,7 +117,7 @@ fn two(function: &str, a: &mut Args) -> Result<Option<Tensor>, Stop> {
             x.rsub(arg(y)?)
         }
         "mul" => operator!(a.next("input"), *, a.next("other")),
-        "div" => {
+        "div" | "true_divide" => {
             let (x, y) = (a.next("input"), a.next("other"));
             match a.named.remove("rounding_mode") {
                 None | Some(Value::None) => operator!(x, /, y),
@@ -147,6 +141,10 @@ fn two(function: &str, a: &mut Args) -> Result<Option<Tensor>, Stop> {
             let (x, y) = (a.tensor()?, a.tensor_named("other")?);
             let (rtol, atol) = (a.number("rtol", 1e-5)?, a.number("atol", 1e-8)?);
             x.isclose(&y, rtol, atol, a.flag("equal_nan"))
+        }
+        "ldexp" => {
+            let x = a.tensor()?;
+            x.ldexp(&a.tensor_named("other")?)
         }
         "lerp" => {
             let (x, end) = (a.tensor()?, a.tensor_named("end")?);

@@ -1,10 +1,17 @@
 //! Reductions, statistics and scans.
 
 use super::super::call::{Stop, Value, unsupported};
+use super::super::store::dtype;
 use super::{Answer, Args, one};
-use wgrad::{CovOptions, Interpolation, Tensor};
+use wgrad::{Arg, CovOptions, Interpolation, MatrixNorm, Tensor};
 
 pub fn call(function: &str, a: &mut Args) -> Answer {
+    if matches!(function, "sum" | "mean" | "prod" | "nansum" | "cumsum" | "cumprod")
+        && let Some(Value::Text(to)) = a.named.remove("dtype")
+    {
+        let x = a.tensor()?.cast(dtype(&to)?);
+        a.positional.push_front(Value::Tensor(x));
+    }
     one(match function {
         "sum" => match (a.tensor()?, a.ints("dim")?) {
             (x, None) => x.sum(),
@@ -35,6 +42,10 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "aminmax" => return two(a.tensor()?.aminmax(dimension(a)?, a.flag("keepdim"))),
         "argmax" => a.tensor()?.argmax(dimension(a)?, a.flag("keepdim")),
         "argmin" => a.tensor()?.argmin(dimension(a)?, a.flag("keepdim")),
+        "max" | "min" if matches!(a.positional.get(1), Some(Value::Tensor(_))) => {
+            let (x, y) = (a.tensor()?, a.tensor()?);
+            if function == "max" { x.maximum(&y) } else { x.minimum(&y) }
+        }
         "max" | "min" | "median" | "nanmedian" => {
             let (x, dim) = (a.tensor()?, dimension(a)?);
             return match (function, dim, a.flag("keepdim")) {
@@ -75,7 +86,12 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             }
         }
         "var" | "std" | "var_mean" | "std_mean" => {
-            let (x, dims) = (a.tensor()?, a.ints("dim")?);
+            let x = a.tensor()?;
+            // Without dimensions, the next argument says whether the estimate is unbiased.
+            if let Some(flag @ Value::Bool(_)) = a.positional.pop_front_if(|x| matches!(x, Value::Bool(_))) {
+                a.named.insert("unbiased".into(), flag);
+            }
+            let dims = a.ints("dim")?;
             let correction = a.named.remove("correction");
             let correction = match (correction, a.named.remove("unbiased")) {
                 (Some(Value::Int(n)), _) => n as f64,
@@ -83,7 +99,8 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 (_, Some(Value::Bool(false))) => 0.0,
                 _ => 1.0,
             };
-            let (all, keepdim) = (dims.is_none(), a.flag("keepdim"));
+            let keepdim = a.flag("keepdim");
+            let all = dims.is_none() && !keepdim;
             let dims = dims.unwrap_or_default();
             match function {
                 "var" if all => x.var(correction),
@@ -94,20 +111,13 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 _ => return two(x.std_mean(dims, correction, keepdim)),
             }
         }
-        "norm" | "vector_norm" => {
-            let (x, p) = (a.tensor()?, a.next(if function == "norm" { "p" } else { "ord" }));
-            let p = match p {
-                Value::None => 2.0,
-                Value::Text(p) if p == "fro" => 2.0,
-                Value::Int(p) => p as f64,
-                Value::Float(p) => p,
-                _ => return unsupported("a norm that is no p-norm"),
-            };
-            match (function, a.ints("dim")?) {
-                ("norm", None) if p == 2.0 => x.norm(),
-                ("norm", dims) => x.norm_dim(p, dims.unwrap_or_default(), a.flag("keepdim")),
-                (_, dims) => x.vector_norm(p, dims.unwrap_or_default(), a.flag("keepdim")),
+        "norm" | "linalg.norm" | "vector_norm" | "matrix_norm" => norm(function, a)?,
+        "sum_to_size" => {
+            let (x, mut sizes) = (a.tensor()?, super::shape(a, "size")?);
+            while let Some(more) = a.ints("size")? {
+                sizes.extend(more);
             }
+            x.sum_to_size(sizes)
         }
         "dist" => {
             let (x, y) = (a.tensor()?, a.tensor()?);
@@ -136,8 +146,27 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 _ => None,
             };
             let (before, after) = (end("prepend"), end("append"));
+            if n == 0.0 {
+                return one(x);
+            }
             let parts = [before, Some(x), after].into_iter().flatten().collect::<Vec<Tensor>>();
             Tensor::cat(&parts, dim).diff(n as usize, dim)
+        }
+        "gradient" => {
+            let (x, spacing) = (a.tensor()?, a.next("spacing"));
+            let arg = |x: Value| match x {
+                Value::Tensor(x) => Ok(Arg::from(x)),
+                Value::Float(x) => Ok(x.into()),
+                Value::Int(x) => Ok(x.into()),
+                _ => unsupported("such a spacing"),
+            };
+            let spacing = match spacing {
+                Value::None => vec![],
+                Value::List(each) => each.into_iter().map(arg).collect::<Result<Vec<Arg>, Stop>>()?,
+                one => vec![arg(one)?],
+            };
+            let dims = a.ints("dim")?.unwrap_or_default();
+            return Ok(Some(x.gradient(&spacing, dims, a.int_or("edge_order", 1)? as usize)));
         }
         "trapezoid" | "trapz" | "cumulative_trapezoid" => {
             let (y, x) = (a.tensor()?, a.next("x"));
@@ -152,6 +181,32 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             }
         }
         _ => return Ok(None),
+    })
+}
+
+/// The norms: `torch.linalg.norm` is one of matrices where its order is given and there are two dimensions.
+fn norm(function: &str, a: &mut Args) -> Result<Tensor, Stop> {
+    let (x, order) = (a.tensor()?, a.next(if function == "norm" { "p" } else { "ord" }));
+    let (dims, keepdim) = (a.ints("dim")?, a.flag("keepdim"));
+    let given = !matches!(order, Value::None);
+    let p = match &order {
+        Value::None => 2.0,
+        Value::Text(fro) if fro == "fro" => 2.0,
+        Value::Int(p) => *p as f64,
+        Value::Float(p) => *p,
+        _ => return unsupported("a norm of singular values"),
+    };
+    let matrices = function == "matrix_norm"
+        || function == "linalg.norm" && given && dims.as_ref().map_or(x.rank(), |dims| dims.len()) == 2;
+    if matrices {
+        let dims = dims.as_ref().map_or([-2, -1], |dims| [dims[0], dims[1]]);
+        let frobenius = !given || matches!(order, Value::Text(_));
+        return Ok(x.matrix_norm(if frobenius { MatrixNorm::Fro } else { MatrixNorm::P(p) }, dims, keepdim));
+    }
+    Ok(match (function, dims) {
+        ("vector_norm", dims) => x.vector_norm(p, dims.unwrap_or_default(), keepdim),
+        (_, None) if p == 2.0 && !keepdim => x.norm(),
+        (_, dims) => x.norm_dim(p, dims.unwrap_or_default(), keepdim),
     })
 }
 

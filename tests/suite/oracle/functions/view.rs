@@ -32,7 +32,12 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "expand" => a.tensor()?.expand(sizes(a, "size")?),
         "broadcast_to" => a.tensor()?.broadcast_to(sizes(a, "size")?),
         "narrow" => {
-            let (x, dim, start) = (a.tensor()?, a.int("dim")?, a.int("start")?);
+            let (x, dim, start) = (a.tensor()?, a.int("dim")?, a.next("start"));
+            let start = match start {
+                Value::Int(start) => start as isize,
+                Value::Tensor(start) => start.item()? as isize,
+                _ => return unsupported("a start that is no integer"),
+            };
             let start = if start < 0 { start + x.size(dim) as isize } else { start };
             x.narrow(dim, start as usize, a.int("length")? as usize)
         }
@@ -81,9 +86,15 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             };
             x.pad(pad, mode)
         }
+        "constant_pad_nd" => {
+            let (x, pad) = (a.tensor()?, shape(a, "pad")?);
+            x.pad(pad, PadMode::Constant(a.number("value", 0.0)?))
+        }
         "roll" => a.tensor()?.roll(shape(a, "shifts")?, a.ints("dims")?.unwrap_or_default()),
         "repeat" => a.tensor()?.repeat(sizes(a, "repeats")?),
         "tile" => a.tensor()?.tile(sizes(a, "dims")?),
+        // How long the result will be is known here without being told.
+        "repeat_interleave" if a.named.remove("output_size").is_some() => return call(function, a),
         "repeat_interleave" => match (a.tensor()?, a.next("repeats"), a.next("dim")) {
             (x, Value::Int(n), Value::Int(dim)) => x.repeat_interleave(n as usize, dim as isize),
             (x, Value::Int(n), _) => x.repeat_interleave(n as usize, None),
@@ -147,6 +158,10 @@ fn joined(function: &str, a: &mut Args) -> Result<Option<Tensor>, Stop> {
             let x = a.tensor()?;
             let n = a.ints("N")?.map(|n| n[0] as usize);
             x.vander(n, a.flag("increasing"))
+        }
+        "linalg.vander" => {
+            let (x, n) = (a.tensor()?, a.ints("N")?.map(|n| n[0] as usize));
+            x.atleast_1d().vander(n, true)
         }
         "block_diag" => Tensor::block_diag(&tensors(a, "tensors")?),
         "cartesian_prod" => Tensor::cartesian_prod(&tensors(a, "tensors")?),
