@@ -44,9 +44,9 @@ fn example(args: &Args) -> Result<ExitCode> {
 }
 
 /// For the last backward over a graph.
-const LAST: BackwardOptions = BackwardOptions { retain_graph: false, create_graph: false, inputs: Vec::new() };
+const LAST: BackwardOptions = BackwardOptions { retain_graph: Some(false), create_graph: false, inputs: None };
 /// For one that others shall follow.
-const KEEP: BackwardOptions = BackwardOptions { retain_graph: true, create_graph: false, inputs: Vec::new() };
+const KEEP: BackwardOptions = BackwardOptions { retain_graph: Some(true), create_graph: false, inputs: None };
 
 fn leaves_and_results(dev: &Device) -> Result {
     title("1. Leaves and results");

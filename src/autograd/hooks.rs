@@ -1,29 +1,46 @@
-//! Hooks on tensors: functions that see a gradient as backward passes it, and may replace it.
+//! Hooks: functions that see gradients as backward passes them, and may replace them.
 
-use crate::error::{Error, Kind, Result};
+use crate::autograd::engine::Task;
+use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
-use crate::tensor::node::Hooks;
+use crate::tensor::node::{Hooks, Node, NodeHooks};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
-/// Removes a hook: [`HookHandle::remove`]. Dropping the handle leaves the hook in place.
-pub struct HookHandle {
-    hooks: Weak<parking_lot::Mutex<Vec<(u64, crate::tensor::node::Hook)>>>,
-    id: u64,
-}
+/// Removes a hook, or the hooks of a group: [`HookHandle::remove`]. Dropping the handle leaves the hook in place.
+pub struct HookHandle(Vec<Box<dyn Fn() + Send + Sync>>);
 
 impl HookHandle {
-    /// Takes the hook away.
-    pub fn remove(self) {
-        if let Some(hooks) = self.hooks.upgrade() {
-            hooks.lock().retain(|(id, _)| *id != self.id);
-        }
+    /// Takes the hook away; a second time, nothing happens.
+    pub fn remove(&self) {
+        self.0.iter().for_each(|remove| remove());
     }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Adds a hook to a list that others may hold as well.
+fn push<F: Send + ?Sized + 'static>(list: &Arc<Mutex<Vec<(u64, Arc<F>)>>>, hook: Arc<F>) -> HookHandle
+where
+    Arc<F>: Send + Sync,
+{
+    let id = next_id();
+    list.lock().push((id, hook));
+    let list = Arc::downgrade(list);
+    HookHandle(vec![Box::new(move || {
+        if let Some(list) = list.upgrade() {
+            list.lock().retain(|(other, _)| *other != id);
+        }
+    })])
 }
 
 impl Tensor {
     /// Calls `hook` with the gradient of this tensor whenever backward has it complete. A tensor it returns takes the
-    /// gradient's place. Hooks run in the order they were registered.
+    /// gradient's place. Hooks run in the order they were registered, with recording off unless backward creates a graph.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -44,11 +61,46 @@ impl Tensor {
         &self,
         hook: impl Fn(&Tensor) -> Option<Tensor> + Send + Sync + 'static,
     ) -> Result<HookHandle> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let hooks = self.hooks("register_hook")?;
-        hooks.lock().push((id, Arc::new(hook)));
-        Ok(HookHandle { hooks: Arc::downgrade(&hooks), id })
+        Ok(push(&self.hooks("register_hook")?, Arc::new(hook)))
+    }
+
+    /// Calls `hook` with this leaf whenever backward has added to its [`Tensor::grad`]: to take a step with the gradient
+    /// and free it before the next one is computed.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor, autograd::no_grad};
+    /// let w = Tensor::new([1.0, 2.0], &Device::cpu()).requires_grad_(true)?;
+    /// w.register_post_accumulate_grad_hook(|w| {
+    ///     let _guard = no_grad();
+    ///     w.sub_(w.grad().unwrap() * 0.5).unwrap();
+    ///     w.zero_grad();
+    /// })?;
+    /// (&w * &w).sum().backward()?;
+    /// assert_eq!(w.to_vec::<f32>()?, [0.0, 0.0]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the tensor is no leaf that requires grad.
+    ///
+    /// Source: [register_post_accumulate_grad_hook](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html).
+    pub fn register_post_accumulate_grad_hook(
+        &self,
+        hook: impl Fn(&Tensor) + Send + Sync + 'static,
+    ) -> Result<HookHandle> {
+        let op = "register_post_accumulate_grad_hook";
+        if !self.requires_grad() {
+            return Err(untracked(op, self));
+        }
+        if !self.is_leaf() {
+            let shape = self.shape();
+            return Err(Error::new(
+                Kind::Graph,
+                format!("{op}: only leaves accumulate, and this result of shape {shape:?} is none"),
+            ));
+        }
+        let hooks = self.0.meta.lock().post_hooks.clone();
+        Ok(push(&hooks, Arc::new(hook)))
     }
 
     /// Stores the gradient of this tensor in backward although it is no leaf: [`Tensor::grad`] gives it.
@@ -65,6 +117,11 @@ impl Tensor {
         Ok(())
     }
 
+    /// Whether [`Tensor::retain_grad`] made this result keep its gradient.
+    pub fn retains_grad(&self) -> bool {
+        self.0.meta.lock().retains_grad
+    }
+
     /// The list of this tensor's hooks, known to the node that its gradient arrives at.
     fn hooks(&self, op: &str) -> Result<Hooks> {
         let Some(edge) = self.gradient_edge() else { return Err(untracked(op, self)) };
@@ -74,6 +131,159 @@ impl Tensor {
             known.push((edge.output, hooks.clone()));
         }
         Ok(hooks)
+    }
+}
+
+impl Node {
+    /// Calls `hook` before the node runs, with the gradients of its results; what it returns takes their place. It runs
+    /// after the hooks of the tensors themselves.
+    pub fn register_prehook(
+        &self,
+        hook: impl Fn(&[Option<Tensor>]) -> Option<Vec<Option<Tensor>>> + Send + Sync + 'static,
+    ) -> HookHandle {
+        let id = next_id();
+        self.own_hooks(|own| own.before.push((id, Arc::new(hook))));
+        self.removal(move |own| own.before.retain(|(other, _)| *other != id))
+    }
+
+    /// Calls `hook` after the node has run, with the gradients of its inputs and of its results; what it returns takes the
+    /// place of the former.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::new(2.0, &Device::cpu()).requires_grad_(true)?;
+    /// let y = &x * &x;
+    /// y.grad_fn().unwrap().register_hook(|inputs, _| {
+    ///     Some(inputs.iter().map(|g| g.as_ref().map(|g| g * 10.0)).collect())
+    /// });
+    /// y.backward()?;
+    /// assert_eq!(x.grad().unwrap().item()?, 40.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// Source: [torch.autograd.graph.Node.register_hook](https://docs.pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_hook.html).
+    pub fn register_hook(
+        &self,
+        hook: impl Fn(&[Option<Tensor>], &[Option<Tensor>]) -> Option<Vec<Option<Tensor>>> + Send + Sync + 'static,
+    ) -> HookHandle {
+        let id = next_id();
+        self.own_hooks(|own| own.after.push((id, Arc::new(hook))));
+        self.removal(move |own| own.after.retain(|(other, _)| *other != id))
+    }
+
+    fn own_hooks(&self, f: impl FnOnce(&mut NodeHooks)) {
+        f(self.0.own_hooks.lock().get_or_insert_default());
+    }
+
+    fn removal(&self, f: impl Fn(&mut NodeHooks) + Send + Sync + 'static) -> HookHandle {
+        let node = Arc::downgrade(&self.0);
+        HookHandle(vec![Box::new(move || {
+            if let Some(node) = node.upgrade() {
+                Node(node).own_hooks(&f);
+            }
+        })])
+    }
+}
+
+/// What has arrived for a group of tensors in one run of backward.
+#[derive(Default)]
+struct Group {
+    task: u64,
+    left: usize,
+    gradients: Vec<Option<Tensor>>,
+}
+
+/// Calls `hook` once in every backward, when the gradients of all these tensors that it comes to are complete; `None`
+/// stands for the others.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use wgrad::{Device, Tensor, autograd::register_multi_grad_hook};
+/// let dev = Device::cpu();
+/// let a = Tensor::new(1.0, &dev).requires_grad_(true)?;
+/// let b = Tensor::new(2.0, &dev).requires_grad_(true)?;
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let all = seen.clone();
+/// register_multi_grad_hook(&[&a, &b], move |gs| {
+///     all.lock().unwrap().extend(gs.iter().flatten().map(|g| g.item().unwrap()))
+/// })?;
+/// (&a * &b).backward()?;
+/// assert_eq!(*seen.lock().unwrap(), [2.0, 1.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// If a tensor does not require grad.
+///
+/// Source: [register_multi_grad_hook](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.graph.register_multi_grad_hook).
+pub fn register_multi_grad_hook(
+    tensors: &[&Tensor],
+    hook: impl Fn(&[Option<Tensor>]) + Send + Sync + 'static,
+) -> Result<HookHandle> {
+    let mut edges = Vec::new();
+    for x in tensors {
+        edges.push(x.gradient_edge().ok_or_else(|| untracked("register_multi_grad_hook", x))?);
+    }
+    let nodes: Vec<_> = edges.iter().map(|edge| Arc::downgrade(&edge.node)).collect();
+    let (hook, groups) = (Arc::new(hook), Arc::new(Mutex::new(Vec::<Group>::new())));
+    let mut handle = HookHandle(Vec::new());
+    for (i, x) in tensors.iter().enumerate() {
+        let (hook, groups, nodes) = (hook.clone(), groups.clone(), nodes.clone());
+        let one = x.register_hook(move |g| {
+            let task = Task::current()?;
+            let mut all = groups.lock();
+            let at = all.iter().position(|group| group.task == task.id).unwrap_or_else(|| {
+                let left = nodes.iter().filter(|node| node.upgrade().is_some_and(|node| task.runs(&node))).count();
+                all.push(Group { task: task.id, left, gradients: vec![None; nodes.len()] });
+                all.len() - 1
+            });
+            all[at].gradients[i] = Some(g.clone());
+            all[at].left -= 1;
+            if all[at].left == 0 {
+                let group = all.swap_remove(at);
+                drop(all);
+                hook(&group.gradients);
+            }
+            None
+        })?;
+        handle.0.extend(one.0);
+    }
+    Ok(handle)
+}
+
+/// Calls `hook` once in every backward, with the first gradient that is complete of these tensors'.
+///
+/// # Errors
+/// If a tensor does not require grad.
+pub fn register_any_grad_hook(
+    tensors: &[&Tensor],
+    hook: impl Fn(&Tensor) + Send + Sync + 'static,
+) -> Result<HookHandle> {
+    let (hook, last) = (Arc::new(hook), Arc::new(AtomicU64::new(0)));
+    let mut handle = HookHandle(Vec::new());
+    for x in tensors {
+        let (hook, last) = (hook.clone(), last.clone());
+        let one = x.register_hook(move |g| {
+            let task = Task::current()?;
+            if last.swap(task.id, Ordering::Relaxed) != task.id {
+                hook(g);
+            }
+            None
+        })?;
+        handle.0.extend(one.0);
+    }
+    Ok(handle)
+}
+
+/// Calls `f` when the backward that is running on this thread has ended: for use in hooks.
+///
+/// # Panics
+/// If no backward is running.
+#[track_caller]
+pub fn queue_callback(f: impl FnOnce() + 'static) {
+    match Task::current() {
+        Some(task) => task.at_end(f),
+        None => misuse("queue_callback", "no backward is running on this thread"),
     }
 }
 

@@ -3,16 +3,26 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
+mod checkpoint;
 mod engine;
+mod function;
 mod hooks;
 
 pub use crate::ops::composite::by_definition;
-pub use crate::tensor::mode::{GradGuard, enable_grad, is_grad_enabled, no_grad, set_grad_enabled};
-pub use crate::tensor::node::Node;
-pub use hooks::HookHandle;
+pub use crate::tensor::mode::{
+    GradGuard, enable_grad, inference_mode, is_grad_enabled, is_inference, no_grad, set_grad_enabled,
+};
+pub use crate::tensor::node::{CreationHookGuard, Node, node_creation_hook};
+pub use crate::tensor::saved::{
+    SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, saved_tensors_hooks,
+};
+pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
+pub use function::{Context, Function, apply};
+pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
+use crate::tensor::node::Edge;
 use engine::{Goal, Walk};
 
 /// What [`Tensor::backward_with`] may be told.
@@ -21,19 +31,20 @@ use engine::{Goal, Walk};
 /// use wgrad::{BackwardOptions, Device, Tensor};
 /// let x = Tensor::new(3.0, &Device::cpu()).requires_grad_(true)?;
 /// let y = &x * &x;
-/// y.backward_with(None, BackwardOptions { retain_graph: true, ..Default::default() })?;
+/// y.backward_with(None, BackwardOptions { retain_graph: Some(true), ..Default::default() })?;
 /// y.backward()?;
 /// assert_eq!(x.grad().unwrap().item()?, 12.0);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct BackwardOptions {
-    /// Keep the saved values, so that another backward can run over the same graph. `create_graph` implies it.
-    pub retain_graph: bool,
+    /// Whether to keep the saved values, so that another backward can run over the same graph: only with `create_graph`,
+    /// unless it is said.
+    pub retain_graph: Option<bool>,
     /// Record the backward pass itself, so that gradients can be differentiated again.
     pub create_graph: bool,
-    /// Accumulate into these tensors only, leaves or not; into all leaves that are reached, if there are none here.
-    pub inputs: Vec<Tensor>,
+    /// Accumulate into these tensors only, leaves or not; else into all leaves that are reached.
+    pub inputs: Option<Vec<Tensor>>,
 }
 
 /// What [`grad`] may be told.
@@ -41,12 +52,14 @@ pub struct BackwardOptions {
 pub struct GradOptions {
     /// The gradient of each output; ones for a one-element output without.
     pub grad_outputs: Vec<Option<Tensor>>,
-    /// Keep the saved values. `create_graph` implies it.
-    pub retain_graph: bool,
+    /// Whether to keep the saved values: only with `create_graph`, unless it is said.
+    pub retain_graph: Option<bool>,
     /// Record the pass itself, so that the results can be differentiated again.
     pub create_graph: bool,
     /// Give `None` for an input that the outputs do not depend on, or that needs no gradient, instead of an error.
     pub allow_unused: bool,
+    /// Give zeros for such an input.
+    pub materialize_grads: bool,
 }
 
 /// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors of the graph. No `grad` of a
@@ -71,31 +84,114 @@ pub struct GradOptions {
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
 pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
-    let roots = roots("grad", outputs, &options.grad_outputs)?;
     let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
-    if let Some(i) = edges.iter().position(Option::is_none)
-        && !options.allow_unused
-    {
+    let unused = options.allow_unused || options.materialize_grads;
+    if let Some(i) = edges.iter().position(Option::is_none).filter(|_| !unused) {
         let shape = inputs[i].shape();
         return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
     }
-    let walk = Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
-    let gradients = walk.run(roots, Goal::Capture(&edges))?;
-    if let Some(i) = gradients.iter().position(Option::is_none)
-        && !options.allow_unused
-    {
-        let shape = inputs[i].shape();
+    let mut gradients = capture(outputs, &edges, &options)?;
+    for (g, x) in gradients.iter_mut().zip(inputs).filter(|_| options.materialize_grads) {
+        g.get_or_insert_with(|| x.detach().zeros_like());
+    }
+    Ok(gradients)
+}
+
+/// Where the gradient of a tensor arrives: a result of a node. It outlives the tensor.
+///
+/// ```
+/// use wgrad::autograd::{GradOptions, GradientEdge, grad_at};
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new(2.0, &Device::cpu()).requires_grad_(true)?;
+/// let y = &x * 3.0;
+/// let (edge, z) = (GradientEdge::of(&y)?, &y * &y);
+/// drop(y);
+/// assert_eq!(grad_at(&[&z], &[edge], GradOptions::default())?[0].as_ref().unwrap().item()?, 12.0);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GradientEdge {
+    /// The node.
+    pub node: Node,
+    /// The number of the result.
+    pub output_nr: usize,
+}
+
+impl GradientEdge {
+    /// The edge of a tensor.
+    ///
+    /// # Errors
+    /// If the tensor does not require grad.
+    pub fn of(x: &Tensor) -> Result<GradientEdge> {
+        let edge = x.gradient_edge().ok_or_else(|| {
+            Error::new(Kind::Graph, format!("gradient edge: the tensor of shape {:?} does not require grad", x.shape()))
+        })?;
+        Ok(GradientEdge { node: Node(edge.node), output_nr: edge.output })
+    }
+}
+
+/// [`grad`] with respect to edges instead of tensors.
+///
+/// # Errors
+/// As [`grad`].
+#[track_caller]
+pub fn grad_at(outputs: &[&Tensor], inputs: &[GradientEdge], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+    let edges: Vec<_> =
+        inputs.iter().map(|edge| Some(Edge { node: edge.node.0.clone(), output: edge.output_nr })).collect();
+    capture(outputs, &edges, &options)
+}
+
+/// The gradients that arrive at edges.
+#[track_caller]
+fn capture(outputs: &[&Tensor], edges: &[Option<Edge>], options: &GradOptions) -> Result<Vec<Option<Tensor>>> {
+    let roots = roots("grad", outputs, &options.grad_outputs)?;
+    let gradients = Walk::of(options.create_graph, options.retain_graph).run(roots, Goal::Capture(edges))?;
+    let unused = options.allow_unused || options.materialize_grads;
+    if let Some(i) = gradients.iter().position(Option::is_none).filter(|_| !unused) {
+        let shape = edges[i].as_ref().map(|edge| edge.node.outputs[edge.output].shape.to_vec());
         return Err(Error::new(
             Kind::Graph,
-            format!("grad: the outputs do not depend on input {i} of shape {shape:?}; allow_unused gives None for it"),
+            format!(
+                "grad: the outputs do not depend on input {i} of shape {:?}; allow_unused gives None for it",
+                shape.unwrap_or_default()
+            ),
         ));
     }
     Ok(gradients)
 }
 
+/// [`Tensor::backward_with`] from several roots at once: the gradient of `Σ gradientᵢ · yᵢ`; a gradient that is `None`, or
+/// missing, is 1 for a root of one element.
+///
+/// ```
+/// use wgrad::autograd::backward;
+/// use wgrad::{BackwardOptions, Device, Tensor};
+/// let x = Tensor::new(2.0, &Device::cpu()).requires_grad_(true)?;
+/// backward(&[&(&x * 2.0), &x.pow(3.0)], &[], BackwardOptions::default())?;
+/// assert_eq!(x.grad().unwrap().item()?, 14.0);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Tensor::backward_with`].
+///
+/// Source: [torch.autograd.backward](https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html).
+#[track_caller]
+pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    let walk = Walk::of(options.create_graph, options.retain_graph);
+    let roots = self::roots("backward", roots, gradients)?;
+    let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate).map(drop) };
+    let edges: Vec<_> = inputs.iter().map(Tensor::gradient_edge).collect();
+    if inputs.is_empty() || edges.iter().any(Option::is_none) {
+        let what = if inputs.is_empty() { "the list of inputs is empty" } else { "an input does not require grad" };
+        return Err(Error::new(Kind::Graph, format!("backward: {what}")));
+    }
+    walk.run(roots, Goal::AccumulateInto(&edges, &inputs)).map(drop)
+}
+
 /// The outputs' edges with the gradients to start from.
 #[track_caller]
-fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<(crate::tensor::node::Edge, Tensor)>> {
+fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
     let mut roots = Vec::with_capacity(outputs.len());
     for (i, y) in outputs.iter().enumerate() {
         let Some(edge) = y.gradient_edge() else {
@@ -160,15 +256,7 @@ impl Tensor {
     /// Source: [torch.Tensor.backward](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html).
     #[track_caller]
     pub fn backward_with(&self, gradient: Option<&Tensor>, options: BackwardOptions) -> Result<()> {
-        let roots = roots("backward", &[self], &[gradient.cloned()])?;
-        let walk =
-            Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
-        let edges: Vec<_> = options.inputs.iter().map(Tensor::gradient_edge).collect();
-        if edges.iter().any(Option::is_none) {
-            return Err(Error::new(Kind::Graph, "backward: an input does not require grad"));
-        }
-        let goal = if edges.is_empty() { Goal::Accumulate } else { Goal::AccumulateInto(&edges, &options.inputs) };
-        walk.run(roots, goal).map(drop)
+        backward(&[self], &[gradient.cloned()], options)
     }
 
     /// Whether operations on this tensor shall be recorded; gives the tensor itself back.
@@ -186,6 +274,12 @@ impl Tensor {
                 format!("only floats can require grad, not {} elements of shape {:?}", self.dtype(), self.shape()),
             );
         }
+        if requires_grad && self.is_inference() && !is_inference() {
+            return Err(Error::new(
+                Kind::Graph,
+                format!("requires_grad_: a tensor of shape {:?} made in inference mode; copy it first", self.shape()),
+            ));
+        }
         let mut meta = self.refreshed();
         if meta.grad_fn.is_some() && !requires_grad {
             return Err(Error::new(
@@ -201,6 +295,26 @@ impl Tensor {
         }
         drop(meta);
         Ok(self.clone())
+    }
+
+    /// Whether this was made in [`inference_mode`].
+    pub fn is_inference(&self) -> bool {
+        self.0.cell.inference
+    }
+
+    /// Takes this tensor out of the graph: it becomes a leaf that requires no grad.
+    ///
+    /// # Errors
+    /// If the tensor is a view: its base would still have a history.
+    pub fn detach_(&self) -> Result<&Tensor> {
+        if self.0.view.is_some() {
+            let shape = self.shape();
+            return Err(Error::new(Kind::Graph, format!("detach_: a view, of shape {shape:?}; use detach")));
+        }
+        let history = self.0.meta.lock().history + 1;
+        self.take_history(None, history);
+        self.0.meta.lock().requires_grad = false;
+        Ok(self)
     }
 
     /// The gradient that backward has stored: in leaves, and where [`Tensor::retain_grad`] asked for it.

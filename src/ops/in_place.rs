@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::map::Arg;
 use crate::shape::{Dims, broadcast};
-use crate::tensor::mode::{is_grad_enabled, site};
+use crate::tensor::mode::{is_grad_enabled, is_inference, site};
 use crate::tensor::node::record;
 use crate::tensor::{Tensor, View};
 
@@ -82,6 +82,15 @@ impl Tensor {
     pub(crate) fn before(&self, op: &str) -> Result<Tensor> {
         let recording = is_grad_enabled();
         let base = self.base();
+        if self.is_inference() && !is_inference() {
+            let shape = self.shape();
+            return Err(Error::new(
+                Kind::InPlace,
+                format!(
+                    "{op}: a tensor of shape {shape:?} made in inference mode cannot be changed outside; copy it first"
+                ),
+            ));
+        }
         let is_tracked_leaf = |x: &Tensor| x.is_leaf() && x.requires_grad();
         if recording && (is_tracked_leaf(self) || is_tracked_leaf(base)) {
             let what = if is_tracked_leaf(self) { "" } else { "a view of " };

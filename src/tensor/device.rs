@@ -248,6 +248,16 @@ impl Device {
         self.0.backend.wait(read)
     }
 
+    /// The next random numbers to come.
+    pub(crate) fn stream(&self) -> Stream {
+        *self.0.random.lock()
+    }
+
+    /// Sets which random numbers come next; gives those that would have come.
+    pub(crate) fn set_stream(&self, stream: Stream) -> Stream {
+        std::mem::replace(&mut *self.0.random.lock(), stream)
+    }
+
     pub(crate) fn next_stream(&self) -> Stream {
         let mut random = self.0.random.lock();
         let stream = *random;

@@ -8,12 +8,13 @@ pub mod device;
 pub mod mode;
 pub mod node;
 pub mod print;
+pub mod saved;
 pub mod value;
 
 use crate::dtype::DType;
 use crate::shape::Layout;
 use device::Device;
-use node::{Edge, Hooks, Node, NodeInner};
+use node::{Edge, Hooks, Node, NodeInner, PostHooks};
 use parking_lot::Mutex;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
 pub(crate) struct Cell {
     value: Mutex<Arc<Value>>,
     version: AtomicU64,
+    /// Whether it was made in inference mode.
+    pub inference: bool,
     /// The user's line that changed the value last.
     changed: Mutex<Option<&'static Location<'static>>>,
 }
@@ -105,6 +108,8 @@ pub(crate) struct Meta {
     pub grad_fn: Option<Edge>,
     pub accumulator: Weak<NodeInner>,
     pub hooks: Hooks,
+    /// Hooks of a leaf that are called when its gradient has been added to.
+    pub post_hooks: PostHooks,
     pub retains_grad: bool,
     /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
     pub history: u64,
@@ -112,7 +117,12 @@ pub(crate) struct Meta {
 
 impl Cell {
     pub fn new(value: Arc<Value>) -> Arc<Cell> {
-        Arc::new(Cell { value: Mutex::new(value), version: AtomicU64::new(0), changed: Mutex::new(None) })
+        Arc::new(Cell {
+            value: Mutex::new(value),
+            version: AtomicU64::new(0),
+            inference: mode::is_inference(),
+            changed: Mutex::new(None),
+        })
     }
 
     pub fn value(&self) -> Arc<Value> {

@@ -6,6 +6,7 @@ use std::panic::Location;
 
 thread_local! {
     static ENABLED: Cell<bool> = const { Cell::new(true) };
+    static INFERENCE: Cell<bool> = const { Cell::new(false) };
     static SITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
@@ -37,19 +38,44 @@ pub fn enable_grad() -> GradGuard {
 
 /// Records for backward or not until the guard is dropped, which restores what was before.
 pub fn set_grad_enabled(enabled: bool) -> GradGuard {
-    GradGuard { before: ENABLED.replace(enabled), one_thread: PhantomData }
+    GradGuard { before: ENABLED.replace(enabled), inference: INFERENCE.get(), one_thread: PhantomData }
+}
+
+/// As [`no_grad`], and what is made can never become part of a graph: it cannot require grad, be saved for backward or,
+/// outside the mode, be changed in place. A copy made outside can.
+///
+/// ```
+/// use wgrad::{Device, Tensor, autograd::inference_mode};
+/// let y = {
+///     let _guard = inference_mode();
+///     Tensor::ones([2], &Device::cpu())
+/// };
+/// assert!(y.is_inference() && y.requires_grad_(true).is_err());
+/// assert!(y.copy().requires_grad_(true).is_ok());
+/// ```
+///
+/// Source: [torch.inference_mode](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html).
+pub fn inference_mode() -> GradGuard {
+    GradGuard { before: ENABLED.replace(false), inference: INFERENCE.replace(true), one_thread: PhantomData }
+}
+
+/// Whether this thread is in [`inference_mode`].
+pub fn is_inference() -> bool {
+    INFERENCE.get()
 }
 
 /// Restores the former grad mode of its thread when dropped.
 #[must_use = "the mode lasts only as long as the guard: bind it to a name"]
 pub struct GradGuard {
     before: bool,
+    inference: bool,
     one_thread: PhantomData<*const ()>,
 }
 
 impl Drop for GradGuard {
     fn drop(&mut self) {
         ENABLED.set(self.before);
+        INFERENCE.set(self.inference);
     }
 }
 

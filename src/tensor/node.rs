@@ -5,12 +5,16 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
-use crate::shape::{Dims, Layout};
+use crate::shape::Dims;
 use crate::tensor::device::Device;
 use crate::tensor::mode::{is_grad_enabled, site};
-use crate::tensor::value::Value;
-use crate::tensor::{Cell, Inner, Meta, Tensor};
+pub(crate) use crate::tensor::saved::Save;
+use crate::tensor::saved::Saved;
+use crate::tensor::{Inner, Tensor};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -33,13 +37,36 @@ pub(crate) struct NodeInner {
     pub order: u64,
     pub at: &'static Location<'static>,
     pub edges: Vec<Option<Edge>>,
-    pub output: Output,
+    pub outputs: SmallVec<[Output; 1]>,
     pub function: Function,
+    /// The hooks of the tensors that the node made, by output.
     pub hooks: Mutex<Vec<(usize, Hooks)>>,
     pub retains: Mutex<Vec<(usize, Weak<Inner>)>>,
+    /// The hooks of the node itself, if there are any.
+    pub own_hooks: Mutex<Option<Box<NodeHooks>>>,
 }
 
-/// The shape and type of what the node made, which a gradient must have as well.
+/// The hooks of a node: those that see what flows into it, and those that also see what flows out.
+#[derive(Clone, Default)]
+pub(crate) struct NodeHooks {
+    pub before: Vec<(u64, PreHook)>,
+    pub after: Vec<(u64, PostHook)>,
+}
+
+/// Sees the gradients of a node's results, and may give others.
+pub(crate) type PreHook = Arc<dyn Fn(&[Option<Tensor>]) -> Option<Vec<Option<Tensor>>> + Send + Sync>;
+
+/// Sees the gradients of a node's inputs, for which it may give others, and of its results.
+pub(crate) type PostHook =
+    Arc<dyn Fn(&[Option<Tensor>], &[Option<Tensor>]) -> Option<Vec<Option<Tensor>>> + Send + Sync>;
+
+/// What is called with a leaf whose gradient has been added to.
+pub(crate) type PostHooks = Arc<Mutex<Vec<(u64, Arc<dyn Fn(&Tensor) + Send + Sync>)>>>;
+
+/// Told of every node that is made.
+type CreationHook = Arc<dyn Fn(&Node) + Send + Sync>;
+
+/// The shape and type of a result of the node, which a gradient must have as well.
 pub(crate) struct Output {
     pub shape: Dims,
     pub dtype: DType,
@@ -53,12 +80,15 @@ pub(crate) enum Function {
     Rule { rule: Rule, saves: bool, saved: Mutex<Option<Vec<Saved>>> },
 }
 
-pub(crate) type Rule = Box<dyn Fn(Call) -> Vec<Option<Tensor>> + Send + Sync>;
+/// A gradient rule.
+pub(crate) type Rule = Box<dyn Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
 
 /// What a rule is called with.
 pub(crate) struct Call<'a> {
-    /// The gradient of the result.
+    /// The gradient of the result, or of the first one: zeros if none has arrived.
     pub g: &'a Tensor,
+    /// The gradients of all results; `None` where none has arrived.
+    pub gradients: &'a [Option<Tensor>],
     /// The saved values, in the order they were saved.
     pub saved: &'a [Tensor],
     /// Which inputs want a gradient.
@@ -71,23 +101,6 @@ pub(crate) type Hook = Arc<dyn Fn(&Tensor) -> Option<Tensor> + Send + Sync>;
 /// The hooks of one tensor, in the order they were registered.
 pub(crate) type Hooks = Arc<Mutex<Vec<(u64, Hook)>>>;
 
-/// What an operation keeps for its gradient rule.
-pub(crate) enum Save<'a> {
-    Input(&'a Tensor),
-    Output,
-}
-
-/// A saved value, with the version its storage had.
-pub(crate) struct Saved {
-    value: Arc<Value>,
-    layout: Layout,
-    cell: Arc<Cell>,
-    version: u64,
-    /// The edge of a saved input; a saved result is made again from the node itself.
-    edge: Option<Edge>,
-    is_output: bool,
-}
-
 /// Gives `y` a gradient function if one of the inputs wants gradients and recording is on.
 #[track_caller]
 pub(crate) fn record(
@@ -97,14 +110,30 @@ pub(crate) fn record(
     saves: &[Save],
     rule: impl Fn(Call) -> Vec<Option<Tensor>> + Send + Sync + 'static,
 ) -> Tensor {
+    record_all(&[&y], name, inputs, saves, move |call| Ok(rule(call)));
+    y
+}
+
+/// Gives results one gradient function, if one of the inputs wants gradients and recording is on.
+#[track_caller]
+pub(crate) fn record_all(
+    ys: &[&Tensor],
+    name: &'static str,
+    inputs: &[&Tensor],
+    saves: &[Save],
+    rule: impl Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+) {
     if !is_grad_enabled() || !inputs.iter().any(|x| x.requires_grad()) {
-        return y;
+        return;
     }
     let saved: Vec<Saved> = saves
         .iter()
         .map(|save| match save {
-            Save::Input(x) => Saved::new(x, x.gradient_edge(), false),
-            Save::Output => Saved::new(&y, None, true),
+            Save::Input(x) => match ys.iter().position(|y| y.is_same(x)) {
+                Some(output) => Saved::new(x, None, Some(output)),
+                None => Saved::new(x, x.gradient_edge(), None),
+            },
+            Save::Output => Saved::new(ys[0], None, Some(0)),
         })
         .collect();
     // Asked for first: a view may record the history it takes over from its base, and nodes before this one.
@@ -114,67 +143,61 @@ pub(crate) fn record(
         order: next_order(),
         at: site(),
         edges,
-        output: Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device() },
+        outputs: ys.iter().map(|y| Output::of(y)).collect(),
         function: Function::Rule { rule: Box::new(rule), saves: !saved.is_empty(), saved: Mutex::new(Some(saved)) },
         hooks: Mutex::default(),
         retains: Mutex::default(),
+        own_hooks: Mutex::default(),
     });
-    y.0.meta.lock().grad_fn = Some(Edge { node, output: 0 });
-    y
+    for (output, y) in ys.iter().enumerate().filter(|(_, y)| y.dtype().is_float()) {
+        y.0.meta.lock().grad_fn = Some(Edge { node: node.clone(), output });
+    }
+    for hook in CREATION_HOOKS.with_borrow(Clone::clone) {
+        hook(&Node(node.clone()));
+    }
+}
+
+thread_local! {
+    static CREATION_HOOKS: RefCell<Vec<CreationHook>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Ends a [`node_creation_hook`] when dropped.
+#[must_use = "the hook lasts only as long as the guard: bind it to a name"]
+pub struct CreationHookGuard(PhantomData<*const ()>);
+
+/// Until the guard is dropped, calls `hook` with every node that this thread records, when it is complete.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use wgrad::{Device, Tensor, autograd::node_creation_hook};
+/// let x = Tensor::ones([2], &Device::cpu()).requires_grad_(true)?;
+/// let names = Arc::new(Mutex::new(Vec::new()));
+/// let seen = names.clone();
+/// let _scope = node_creation_hook(move |node| seen.lock().unwrap().push(node.name().to_string()));
+/// (&x * 2.0).exp();
+/// assert_eq!(*names.lock().unwrap(), ["MulBackward0", "ExpBackward0"]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+pub fn node_creation_hook(hook: impl Fn(&Node) + Send + Sync + 'static) -> CreationHookGuard {
+    CREATION_HOOKS.with_borrow_mut(|hooks| hooks.push(Arc::new(hook)));
+    CreationHookGuard(PhantomData)
+}
+
+impl Drop for CreationHookGuard {
+    fn drop(&mut self) {
+        CREATION_HOOKS.with_borrow_mut(|hooks| drop(hooks.pop()));
+    }
+}
+
+impl Output {
+    fn of(y: &Tensor) -> Output {
+        Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device() }
+    }
 }
 
 fn next_order() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-impl Saved {
-    fn new(x: &Tensor, edge: Option<Edge>, is_output: bool) -> Saved {
-        let operand = x.operand();
-        Saved {
-            value: operand.value,
-            layout: operand.layout,
-            cell: x.0.cell.clone(),
-            version: x.version(),
-            edge,
-            is_output,
-        }
-    }
-
-    fn unpack(&self, node: &Arc<NodeInner>) -> Result<Tensor> {
-        let now = self.cell.version();
-        if now != self.version {
-            let line = |at: &Location| format!("{}:{}", at.file(), at.line());
-            return Err(Error::new(
-                Kind::InPlace,
-                format!(
-                    "backward: a value of shape {:?} saved by {} (recorded at {}) was changed in place{}: it is at version {now}, version {} was saved",
-                    self.layout.shape.as_slice(),
-                    node.name,
-                    line(node.at),
-                    self.cell.changed_at().map(|at| format!(" at {}", line(at))).unwrap_or_default(),
-                    self.version,
-                ),
-            ));
-        }
-        let edge = if self.is_output { Some(Edge { node: node.clone(), output: 0 }) } else { self.edge.clone() };
-        if let Some(Edge { node, .. }) = &edge
-            && let Function::Accumulate(leaf) = &node.function
-            && Arc::ptr_eq(&leaf.0.cell, &self.cell)
-            && leaf.0.layout == self.layout
-        {
-            return Ok(leaf.clone());
-        }
-        let meta = Meta { grad_fn: edge, ..Meta::default() };
-        Ok(Tensor::from_parts(
-            self.cell.clone(),
-            self.layout.clone(),
-            self.value.dtype,
-            self.value.device.clone(),
-            meta,
-            None,
-        ))
-    }
 }
 
 impl NodeInner {
@@ -185,10 +208,11 @@ impl NodeInner {
             order: u64::MAX,
             at: site(),
             edges: Vec::new(),
-            output: Output { shape: Dims::from_slice(leaf.shape()), dtype: leaf.dtype(), device: leaf.device() },
+            outputs: [Output::of(leaf)].into_iter().collect(),
             function: Function::Accumulate(leaf.clone()),
             hooks: Mutex::new(vec![(0, hooks)]),
             retains: Mutex::default(),
+            own_hooks: Mutex::default(),
         })
     }
 
@@ -222,6 +246,35 @@ impl Node {
     /// The node's name, as `MulBackward0`.
     pub fn name(&self) -> &'static str {
         self.0.name
+    }
+
+    /// The values saved for the gradient rule, as tensors of the graph, in the order they were saved.
+    ///
+    /// # Errors
+    /// If a backward pass has freed them, or one was changed in place.
+    pub fn saved_tensors(&self) -> Result<Vec<Tensor>> {
+        match &self.0.function {
+            Function::Accumulate(_) => Ok(Vec::new()),
+            Function::Rule { saved, saves, .. } => self.0.unpack(saved, *saves),
+        }
+    }
+
+    /// The shapes of the results that gradients arrive for.
+    pub fn output_shapes(&self) -> Vec<Vec<usize>> {
+        self.0.outputs.iter().map(|output| output.shape.to_vec()).collect()
+    }
+
+    /// The bytes of the values saved for the gradient rule; what hooks packed is not counted.
+    pub fn saved_bytes(&self) -> usize {
+        match &self.0.function {
+            Function::Accumulate(_) => 0,
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(Saved::bytes).sum(),
+        }
+    }
+
+    /// The number of the node in the order of recording; backward runs later ones first.
+    pub fn sequence_nr(&self) -> u64 {
+        self.0.order
     }
 
     /// The nodes this one sends gradients to, one place per input of the operation: `None` for an input that wants

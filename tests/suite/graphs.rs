@@ -31,7 +31,7 @@ fn chains_of_100_000_nodes_record_differentiate_and_drop() {
             for i in 0..100_000 {
                 y = if i % 2 == 0 { &y * 1.0 } else { y + 1e-5 };
             }
-            y.sum().backward_with(None, BackwardOptions { retain_graph: true, ..Default::default() }).unwrap();
+            y.sum().backward_with(None, BackwardOptions { retain_graph: Some(true), ..Default::default() }).unwrap();
             assert_eq!(values(&x.grad().unwrap()), [1.0], "{}", dev.name());
             drop(y);
             // A chain that nobody asks for is dropped as it was recorded, without being computed.
@@ -122,7 +122,7 @@ fn hooks_run_in_order_and_may_remove_themselves() {
         y.retain_grad().unwrap();
         x.register_hook(log("leaf", 1.0)).unwrap();
         let z = y.sum();
-        z.backward_with(None, BackwardOptions { retain_graph: true, ..Default::default() }).unwrap();
+        z.backward_with(None, BackwardOptions { retain_graph: Some(true), ..Default::default() }).unwrap();
         let order: Vec<_> = seen.lock().unwrap().drain(..).collect();
         assert_eq!(order, [("first", vec![1.0; 2]), ("second", vec![2.0; 2]), ("leaf", vec![60.0; 2])]);
         assert_eq!(values(&y.grad().unwrap()), [20.0; 2], "what is retained is what the hooks made");
@@ -155,7 +155,7 @@ fn several_outputs_and_restricted_inputs() {
         assert_eq!(grads.iter().map(|g| values(g.as_ref().unwrap())[0]).collect::<Vec<_>>(), [8.0, 2.0]);
         assert!(a.grad().is_none() && b.grad().is_none());
         let y = &a * &b;
-        y.backward_with(None, BackwardOptions { inputs: vec![b.clone()], ..Default::default() }).unwrap();
+        y.backward_with(None, BackwardOptions { inputs: Some(vec![b.clone()]), ..Default::default() }).unwrap();
         assert!(a.grad().is_none());
         assert_eq!(values(&b.grad().unwrap()), [2.0]);
         // The same output twice, and an output that is an input of another.
@@ -280,7 +280,7 @@ fn leaves_and_retained_tensors_never_share_a_gradient() {
         y.retain_grad().unwrap();
         let inputs = vec![y.clone(), a.clone(), a.clone()];
         a.zero_grad();
-        (&y * 3.0).sum().backward_with(None, BackwardOptions { inputs, ..Default::default() }).unwrap();
+        (&y * 3.0).sum().backward_with(None, BackwardOptions { inputs: Some(inputs), ..Default::default() }).unwrap();
         assert_eq!((values(&y.grad().unwrap()), values(&a.grad().unwrap())), (vec![3.0; 2], vec![6.0; 2]));
         let y = &a * 2.0;
         y.retain_grad().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Every row states what PyTorch 2 prints for its modern form: values, gradients, shapes, node names, errors. Where an
 //! introduction printed something else (it is of an old release, or wrong), PyTorch is right. The table says which call
-//! of this crate stands for which behaviour; `w` is a tensor of weights, `retain` the option `retain_graph: true`.
+//! of this crate stands for which behaviour; `w` is a tensor of weights, `retain` the option `retain_graph: Some(true)`.
 //!
 //! | Row | In this crate |
 //! | --- | --- |
@@ -149,7 +149,7 @@ fn weighted(y: &Tensor, w: &Tensor) -> Result<()> {
 
 /// Backward that keeps the graph.
 fn retained(y: &Tensor, w: Option<&Tensor>) -> Result<()> {
-    y.backward_with(w, BackwardOptions { retain_graph: true, ..Default::default() })
+    y.backward_with(w, BackwardOptions { retain_graph: Some(true), ..Default::default() })
 }
 
 /// Asserts an error of the graph's state.

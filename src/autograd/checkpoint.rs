@@ -1,0 +1,190 @@
+//! Checkpoints: regions of the forward pass that keep nothing for backward, and are computed again when it needs them.
+
+use crate::autograd::engine::Task;
+use crate::dtype::DType;
+use crate::error::{Error, Kind, Result};
+use crate::random::Stream;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+use crate::tensor::device::Device;
+use crate::tensor::mode::enable_grad;
+use crate::tensor::saved::{Saved, saved_tensors_hooks};
+use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+/// What [`checkpoint`] may be told.
+#[derive(Clone, Debug)]
+pub struct CheckpointOptions {
+    /// Whether random numbers are the same when the region is computed again: yes.
+    pub preserve_rng_state: bool,
+    /// Whether what is computed again must have the shapes and types of what was not kept: yes.
+    pub determinism_check: bool,
+    /// Whether computing again stops at the last value that backward needs: yes.
+    pub early_stop: bool,
+}
+
+impl Default for CheckpointOptions {
+    fn default() -> CheckpointOptions {
+        CheckpointOptions { preserve_rng_state: true, determinism_check: true, early_stop: true }
+    }
+}
+
+type Region = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
+
+/// One region, and what is known of the values that it would have saved.
+struct Frame {
+    f: Region,
+    /// The inputs are saved as an operation saves them: by a checkpoint around this one not at all.
+    inputs: Vec<Saved>,
+    wants: Vec<bool>,
+    random: Option<(Device, Stream)>,
+    options: CheckpointOptions,
+    kept: Mutex<Vec<(Dims, DType)>>,
+    again: Mutex<Again>,
+}
+
+/// The values computed again in one run of backward; each is given away once.
+#[derive(Default)]
+struct Again {
+    task: u64,
+    values: Vec<Option<Tensor>>,
+}
+
+/// Ends a computation early.
+struct Enough;
+
+/// Computes `f` of the inputs without keeping what backward needs of it; backward computes `f` again. Gradients are the
+/// same, of any order; memory is saved for time. Regions may be nested.
+///
+/// ```
+/// use wgrad::autograd::{CheckpointOptions, checkpoint};
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new([0.5, 1.0], &Device::cpu()).requires_grad_(true)?;
+/// let y = checkpoint(|x| vec![(x[0].sin() * &x[0]).exp()], &[&x], CheckpointOptions::default()).remove(0);
+/// y.sum().backward()?;
+/// assert!(x.grad().is_some());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// Backward fails if the region, computed again, saves other shapes or types, or fewer values.
+///
+/// Source: [torch.utils.checkpoint](https://docs.pytorch.org/docs/stable/checkpoint.html), without reentrant autograd.
+#[track_caller]
+pub fn checkpoint(
+    f: impl Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
+    inputs: &[&Tensor],
+    options: CheckpointOptions,
+) -> Vec<Tensor> {
+    let given: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
+    let random = inputs.first().filter(|_| options.preserve_rng_state).map(|x| (x.device(), x.device().stream()));
+    let frame = Arc::new(Frame {
+        f: Box::new(f),
+        inputs: inputs.iter().map(|x| Saved::new(x, x.gradient_edge(), None)).collect(),
+        wants: inputs.iter().map(|x| x.requires_grad()).collect(),
+        random,
+        options,
+        kept: Mutex::default(),
+        again: Mutex::default(),
+    });
+    let (packing, unpacking) = (frame.clone(), frame.clone());
+    let _scope = saved_tensors_hooks(
+        move |x| {
+            let mut kept = packing.kept.lock();
+            kept.push((Dims::from_slice(x.shape()), x.dtype()));
+            kept.len() - 1
+        },
+        move |&number: &usize| unpacking.value(number),
+    );
+    (frame.f)(&given)
+}
+
+/// Runs functions one after the other, in `segments` regions of which all but the last are checkpoints.
+///
+/// # Panics
+/// If there are no functions, or not as many as segments.
+#[track_caller]
+pub fn checkpoint_sequential<F>(functions: Vec<F>, segments: usize, x: &Tensor) -> Tensor
+where
+    F: Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+{
+    if segments == 0 || functions.len() < segments {
+        let n = functions.len();
+        crate::error::misuse("checkpoint_sequential", format!("{n} functions do not make {segments} segments"));
+    }
+    let each = functions.len() / segments;
+    let mut rest = functions.into_iter();
+    let mut x = x.clone();
+    for _ in 1..segments {
+        let part: Vec<F> = rest.by_ref().take(each).collect();
+        let run = move |x: &[Tensor]| vec![part.iter().fold(x[0].clone(), |x, f| f(&x))];
+        x = checkpoint(run, &[&x], CheckpointOptions::default()).remove(0);
+    }
+    rest.fold(x, |x, f| f(&x))
+}
+
+impl Frame {
+    /// The value saved as number `number`, computed again.
+    fn value(self: &Arc<Self>, number: usize) -> Result<Tensor> {
+        let task = Task::current().map_or(0, |task| task.id);
+        let mut again = self.again.lock();
+        if again.task != task || again.values.get(number).is_none_or(Option::is_none) {
+            *again = Again { task, values: self.compute()? };
+        }
+        again.values[number].take().ok_or_else(|| self.differs("fewer values were saved"))
+    }
+
+    /// Runs the region again, and gives what it saves.
+    fn compute(self: &Arc<Self>) -> Result<Vec<Option<Tensor>>> {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (saved, &wants) in self.inputs.iter().zip(&self.wants) {
+            let x = saved.unpack_alone()?.detach();
+            inputs.push(if wants { x.requires_grad_(true)? } else { x });
+        }
+        let before = self.random.as_ref().map(|(device, stream)| (device, device.set_stream(*stream)));
+        let count = self.kept.lock().len();
+        let found: Arc<Mutex<Vec<Option<Tensor>>>> = Arc::default();
+        let (finding, early) = (found.clone(), self.options.early_stop);
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            let _recording = enable_grad();
+            let _scope = saved_tensors_hooks(
+                move |x| {
+                    let mut found = finding.lock();
+                    found.push(Some(x));
+                    if early && found.len() == count {
+                        drop(found);
+                        resume_unwind(Box::new(Enough));
+                    }
+                },
+                |()| unreachable!("nothing walks the graph of a region that is computed again"),
+            );
+            (self.f)(&inputs)
+        }));
+        if let Some((device, stream)) = before {
+            device.set_stream(stream);
+        }
+        match run {
+            Err(panic) if !panic.is::<Enough>() => resume_unwind(panic),
+            _ => {}
+        }
+        let found = std::mem::take(&mut *found.lock());
+        if self.options.determinism_check {
+            let kept = self.kept.lock();
+            if found.len() != kept.len() {
+                return Err(self.differs(&format!("{} values were saved, not {}", found.len(), kept.len())));
+            }
+            for (x, (shape, dtype)) in found.iter().flatten().zip(kept.iter()) {
+                if x.shape() != &shape[..] || x.dtype() != *dtype {
+                    let (now, then) = (x.shape(), shape.as_slice());
+                    return Err(self.differs(&format!("{} of {now:?} was saved, not {dtype} of {then:?}", x.dtype())));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn differs(&self, how: &str) -> Error {
+        Error::new(Kind::Graph, format!("checkpoint: computed again, the region does something else: {how}"))
+    }
+}

@@ -1,0 +1,219 @@
+//! Operations of the user's own, with gradients of their own, written in tensor operations.
+
+use crate::error::{Error, Kind, Result, misuse};
+use crate::ops::create::full;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+use crate::tensor::mode::{is_grad_enabled, no_grad};
+use crate::tensor::node::{Save, record_all};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+/// An operation with a gradient of its own.
+///
+/// The value is moved into the graph, so that what `forward` stores in it is there in `backward`; tensors belong into
+/// [`Context::save_for_backward`], which notices changes in place and takes part in hooks for saved tensors.
+///
+/// ```
+/// use wgrad::autograd::{Context, Function, apply};
+/// use wgrad::{Device, Result, Tensor};
+///
+/// struct Cube;
+///
+/// impl Function for Cube {
+///     fn forward(&mut self, ctx: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+///         ctx.save_for_backward(&[&inputs[0]]);
+///         Ok(vec![inputs[0].pow(3.0)])
+///     }
+///
+///     fn backward(&self, ctx: &Context, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+///         let (x, g) = (&ctx.saved_tensors()[0], gradients[0].as_ref().unwrap());
+///         Ok(vec![Some(g * 3.0 * x * x)])
+///     }
+/// }
+///
+/// let x = Tensor::new([1.0, 2.0], &Device::cpu()).requires_grad_(true)?;
+/// let y = apply(Cube, &[&x])?.remove(0);
+/// y.sum().backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 12.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// Source: [torch.autograd.Function](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.Function).
+pub trait Function: Send + Sync + 'static {
+    /// The results. Nothing is recorded meanwhile.
+    ///
+    /// # Errors
+    /// Whatever the operation reports; [`apply`] passes it on.
+    fn forward(&mut self, ctx: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
+
+    /// The gradients of the inputs from those of the results: one place per input, `None` for an input that has none. A
+    /// gradient of a shape that the input broadcasts to is summed, and converted to the input's type.
+    ///
+    /// # Errors
+    /// Whatever the rule reports; backward passes it on.
+    fn backward(&self, ctx: &Context, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+
+    /// The name of the node: the type's, followed by `Backward`.
+    fn name(&self) -> &'static str {
+        node_name(std::any::type_name::<Self>())
+    }
+
+    /// Whether `backward` does more than record operations of tensors, so that its results have no derivatives: asking
+    /// for them is an error, and not a wrong number.
+    fn once_differentiable(&self) -> bool {
+        false
+    }
+}
+
+/// What a [`Function`] shares between forward and backward.
+pub struct Context {
+    saved: Vec<Tensor>,
+    needs: Vec<bool>,
+    non_differentiable: Vec<Tensor>,
+    dirty: Vec<Tensor>,
+    materialize: bool,
+}
+
+impl Context {
+    /// Keeps tensors for backward: inputs, results or others.
+    pub fn save_for_backward(&mut self, tensors: &[&Tensor]) {
+        self.saved = tensors.iter().map(|&x| x.clone()).collect();
+    }
+
+    /// The tensors that were kept.
+    pub fn saved_tensors(&self) -> &[Tensor] {
+        &self.saved
+    }
+
+    /// Whether an input wants a gradient.
+    pub fn needs_input_grad(&self, input: usize) -> bool {
+        self.needs[input]
+    }
+
+    /// Says that results have no gradients.
+    pub fn mark_non_differentiable(&mut self, results: &[&Tensor]) {
+        self.non_differentiable = results.iter().map(|&x| x.clone()).collect();
+    }
+
+    /// Says that inputs were changed in place; they must be among the results.
+    pub fn mark_dirty(&mut self, inputs: &[&Tensor]) {
+        self.dirty = inputs.iter().map(|&x| x.clone()).collect();
+    }
+
+    /// Whether backward is given zeros (the default), or `None`, for a result that no gradient has arrived for.
+    pub fn set_materialize_grads(&mut self, materialize: bool) {
+        self.materialize = materialize;
+    }
+}
+
+/// Runs an operation of the user's own, and records it.
+///
+/// # Errors
+/// What `forward` reports, and if a leaf that requires grad was changed in place.
+///
+/// # Panics
+/// If an input that was changed in place is no result; in backward, if the gradients do not fit the inputs.
+#[track_caller]
+pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let needs = inputs.iter().map(|x| is_grad_enabled() && x.requires_grad()).collect();
+    let mut ctx =
+        Context { saved: Vec::new(), needs, non_differentiable: Vec::new(), dirty: Vec::new(), materialize: true };
+    let given: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
+    let edges: Vec<_> = inputs.iter().map(|x| x.before_function()).collect();
+    let results = {
+        let _unrecorded = no_grad();
+        function.forward(&mut ctx, &given)?
+    };
+    let Context { saved, non_differentiable, dirty, materialize, .. } = ctx;
+    let among = |list: &[Tensor], x: &Tensor| list.iter().any(|y| y.is_same(x));
+    for x in &dirty {
+        if !among(&results, x) {
+            misuse("apply", format!("{} changed an input of shape {:?} that is no result", function.name(), x.shape()));
+        }
+        if is_grad_enabled() && x.is_leaf() && x.requires_grad() {
+            let (name, shape) = (function.name(), x.shape());
+            return Err(Error::new(
+                Kind::InPlace,
+                format!("{name}: a leaf that requires grad cannot be changed in place, shape {shape:?}"),
+            ));
+        }
+    }
+    // An input that is given back unchanged is another tensor of the graph, with the same elements.
+    let results: Vec<Tensor> =
+        results.into_iter().map(|y| if among(&given, &y) && !among(&dirty, &y) { y.detach() } else { y }).collect();
+    let operands: Vec<&Tensor> = edges.iter().collect();
+    let saves: Vec<Save> = saved.iter().map(Save::Input).collect();
+    let shapes: Vec<(Dims, crate::DType, crate::Device)> =
+        results.iter().map(|y| (Dims::from_slice(y.shape()), y.dtype(), y.device())).collect();
+    let ys: Vec<&Tensor> = results.iter().collect();
+    let (name, once) = (function.name(), function.once_differentiable());
+    record_all(&ys, name, &operands, &saves, move |call| {
+        let gradients: Vec<Option<Tensor>> = call
+            .gradients
+            .iter()
+            .zip(&shapes)
+            .map(|(g, (shape, dtype, device))| {
+                g.clone().or_else(|| materialize.then(|| full(0.0, shape.clone(), *dtype, device)))
+            })
+            .collect();
+        let ctx = Context {
+            saved: call.saved.to_vec(),
+            needs: call.needs.to_vec(),
+            non_differentiable: Vec::new(),
+            dirty: Vec::new(),
+            materialize,
+        };
+        let results = {
+            let _unrecorded = once.then(no_grad);
+            function.backward(&ctx, &gradients)?
+        };
+        if results.len() != call.needs.len() {
+            misuse("apply", format!("{name} gave {} gradients for {} inputs", results.len(), call.needs.len()));
+        }
+        Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
+    });
+    for y in results.iter().filter(|y| among(&non_differentiable, y)) {
+        y.take_history(None, 0);
+    }
+    Ok(results)
+}
+
+/// The same gradients, whose own derivatives are an error.
+#[track_caller]
+fn refuse_more(
+    name: &'static str,
+    results: Vec<Option<Tensor>>,
+    gradients: &[Option<Tensor>],
+    saved: &[Tensor],
+) -> Vec<Option<Tensor>> {
+    let inputs: Vec<&Tensor> = gradients.iter().flatten().chain(saved).collect();
+    let refused = |y: Tensor| {
+        record_all(&[&y], "OnceDifferentiable", &inputs, &[], move |_| {
+            let why = format!("backward: {name} is differentiable once only");
+            Err(Error::new(Kind::Graph, why))
+        });
+        y
+    };
+    results.into_iter().map(|g| g.map(|g| refused(g.detach()))).collect()
+}
+
+/// `CubeBackward` for the path of a type `Cube`; every name is made once.
+fn node_name(path: &'static str) -> &'static str {
+    static NAMES: Mutex<Option<HashMap<&'static str, &'static str>>> = Mutex::new(None);
+    let plain = path.split('<').next().unwrap_or(path);
+    let name = || &*format!("{}Backward", plain.rsplit("::").next().unwrap_or(plain)).leak();
+    NAMES.lock().get_or_insert_default().entry(path).or_insert_with(name)
+}
+
+impl Tensor {
+    /// This tensor's place in the graph as it is now, which an operation in place is about to change.
+    fn before_function(&self) -> Tensor {
+        if self.is_leaf() {
+            return self.clone();
+        }
+        let x = self.snapshot();
+        x.0.meta.lock().grad_fn = self.gradient_edge();
+        x
+    }
+}

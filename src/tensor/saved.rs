@@ -1,0 +1,227 @@
+//! What an operation keeps for its gradient rule, and who may keep it in its stead.
+
+use crate::error::{Error, Kind, Result, misuse};
+use crate::shape::Layout;
+use crate::tensor::mode::is_inference;
+use crate::tensor::node::{Edge, Function, NodeInner};
+use crate::tensor::value::Value;
+use crate::tensor::{Cell, Meta, Tensor};
+use std::any::Any;
+use std::cell::{Cell as Flag, RefCell};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// What an operation asks to be kept.
+pub(crate) enum Save<'a> {
+    Input(&'a Tensor),
+    Output,
+}
+
+/// A saved value, and where in the graph it stands.
+pub(crate) struct Saved {
+    content: Content,
+    pub edge: Option<Edge>,
+    /// Which result of the node it is: that is made again from the node itself, which must not hold itself.
+    output: Option<usize>,
+}
+
+enum Content {
+    /// The value, with the version its storage had; without one, changes in place do not matter.
+    Value { value: Arc<Value>, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
+    /// What a pack hook made of it.
+    Packed { payload: Box<dyn Any + Send + Sync>, unpack: Unpack },
+}
+
+type Pack = Arc<dyn Fn(Tensor) -> Box<dyn Any + Send + Sync> + Send + Sync>;
+type Unpack = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> Result<Tensor> + Send + Sync>;
+
+#[derive(Clone)]
+enum Hooks {
+    Pair(Pack, Unpack),
+    Disabled(String),
+}
+
+thread_local! {
+    static HOOKS: RefCell<Vec<Hooks>> = const { RefCell::new(Vec::new()) };
+    static MUTATION: Flag<bool> = const { Flag::new(false) };
+}
+
+/// Restores what was before when dropped.
+#[must_use = "the scope lasts only as long as the guard: bind it to a name"]
+pub struct SavedTensorsGuard {
+    restore: fn(),
+    one_thread: PhantomData<*const ()>,
+}
+
+impl SavedTensorsGuard {
+    fn pushed(hooks: Hooks) -> SavedTensorsGuard {
+        HOOKS.with_borrow_mut(|all| all.push(hooks));
+        SavedTensorsGuard { restore: || drop(HOOKS.with_borrow_mut(Vec::pop)), one_thread: PhantomData }
+    }
+}
+
+impl Drop for SavedTensorsGuard {
+    fn drop(&mut self) {
+        (self.restore)();
+    }
+}
+
+/// Until the guard is dropped, every tensor this thread saves for backward goes through `pack`, and what it made goes
+/// through `unpack` when a gradient rule needs it. The innermost scope counts.
+///
+/// ```
+/// use wgrad::autograd::saved_tensors_hooks;
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new([1.0, 2.0], &Device::cpu()).requires_grad_(true)?;
+/// let y = {
+///     let _scope = saved_tensors_hooks(|x| x * 10.0, |packed| Ok(packed.clone()));
+///     &x * &x
+/// };
+/// y.sum().backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [20.0, 40.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Panics
+/// An operation panics if its `pack` is called where [`disable_saved_tensors_hooks`] forbids it.
+///
+/// Source: [torch.autograd.graph.saved_tensors_hooks](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.graph.saved_tensors_hooks).
+#[track_caller]
+pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
+    pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
+    unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
+) -> SavedTensorsGuard {
+    if let Some(why) = HOOKS.with_borrow(|all| all.iter().rev().find_map(Hooks::disabled)) {
+        misuse("saved_tensors_hooks", why);
+    }
+    let pack: Pack = Arc::new(move |x| Box::new(pack(x)));
+    let unpack: Unpack =
+        Arc::new(move |payload| unpack(payload.downcast_ref().expect("a payload goes back to who packed it")));
+    SavedTensorsGuard::pushed(Hooks::Pair(pack, unpack))
+}
+
+/// Until the guard is dropped, [`saved_tensors_hooks`] panics with this message on this thread.
+pub fn disable_saved_tensors_hooks(message: impl Into<String>) -> SavedTensorsGuard {
+    SavedTensorsGuard::pushed(Hooks::Disabled(message.into()))
+}
+
+/// Until the guard is dropped, what is saved stays as it was saved: tensors may be changed in place, and backward sees
+/// the values of before.
+///
+/// ```
+/// use wgrad::autograd::allow_mutation_on_saved_tensors;
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new([1.0, 2.0], &Device::cpu()).requires_grad_(true)?;
+/// let _scope = allow_mutation_on_saved_tensors();
+/// let y = &x * 1.0;
+/// let z = &y * &y;
+/// y.add_(100.0)?;
+/// z.sum().backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// Values are immutable, so nothing is copied for it.
+pub fn allow_mutation_on_saved_tensors() -> SavedTensorsGuard {
+    let restore = if MUTATION.replace(true) { || MUTATION.set(true) } else { || MUTATION.set(false) };
+    SavedTensorsGuard { restore, one_thread: PhantomData }
+}
+
+impl Hooks {
+    fn disabled(&self) -> Option<String> {
+        match self {
+            Hooks::Disabled(message) => Some(message.clone()),
+            Hooks::Pair(..) => None,
+        }
+    }
+}
+
+/// Puts the hooks back when dropped, also by a panic.
+struct Outside(Vec<Hooks>);
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        HOOKS.with_borrow_mut(|hooks| *hooks = std::mem::take(&mut self.0));
+    }
+}
+
+impl Saved {
+    /// Keeps a tensor; `output` tells which result of the node being made it is.
+    #[track_caller]
+    pub fn new(x: &Tensor, edge: Option<Edge>, output: Option<usize>) -> Saved {
+        if x.0.cell.inference && !is_inference() {
+            misuse(
+                "save_for_backward",
+                format!("a tensor of shape {:?} made in inference mode cannot be saved; save a copy", x.shape()),
+            );
+        }
+        if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with_borrow(|all| all.last().cloned()) {
+            // A hook's own operations are not packed again.
+            let _outside = Outside(HOOKS.with_borrow_mut(std::mem::take));
+            let payload = pack(x.detach());
+            return Saved { content: Content::Packed { payload, unpack }, edge, output };
+        }
+        let operand = x.operand();
+        let version = (!MUTATION.get()).then(|| x.version());
+        let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
+        Saved { content, edge, output }
+    }
+
+    /// The tensor that a node saved, as part of the graph that it was part of.
+    pub fn unpack(&self, node: &Arc<NodeInner>) -> Result<Tensor> {
+        let edge = match self.output {
+            Some(output) => Some(Edge { node: node.clone(), output }),
+            None => self.edge.clone(),
+        };
+        self.unpack_at(edge, || format!("{} (recorded at {}:{})", node.name, node.at.file(), node.at.line()))
+    }
+
+    /// The tensor that a checkpoint saved.
+    pub fn unpack_alone(&self) -> Result<Tensor> {
+        self.unpack_at(self.edge.clone(), || "a checkpoint".into())
+    }
+
+    fn unpack_at(&self, edge: Option<Edge>, by: impl Fn() -> String) -> Result<Tensor> {
+        let meta = |grad_fn| Meta { grad_fn, ..Meta::default() };
+        let (value, layout, cell, version) = match &self.content {
+            Content::Packed { payload, unpack } => {
+                let x = unpack(payload.as_ref())?;
+                let (cell, layout) = (x.0.cell.clone(), x.0.layout.clone());
+                return Ok(Tensor::from_parts(cell, layout, x.dtype(), x.device(), meta(edge), None));
+            }
+            Content::Value { value, layout, cell, version } => (value, layout, cell, version),
+        };
+        if let Some(version) = version.filter(|&version| version != cell.version()) {
+            let line = |at: &Location| format!("{}:{}", at.file(), at.line());
+            return Err(Error::new(
+                Kind::InPlace,
+                format!(
+                    "backward: a value of shape {:?} saved by {} was changed in place{}: it is at version {}, version {version} was saved",
+                    layout.shape.as_slice(),
+                    by(),
+                    cell.changed_at().map(|at| format!(" at {}", line(at))).unwrap_or_default(),
+                    cell.version(),
+                ),
+            ));
+        }
+        if let Some(Edge { node, .. }) = &edge
+            && let Function::Accumulate(leaf) = &node.function
+            && Arc::ptr_eq(&leaf.0.cell, cell)
+            && leaf.0.layout == *layout
+            && version.is_some()
+        {
+            return Ok(leaf.clone());
+        }
+        let cell = if version.is_some() { cell.clone() } else { Cell::new(value.clone()) };
+        Ok(Tensor::from_parts(cell, layout.clone(), value.dtype, value.device.clone(), meta(edge), None))
+    }
+
+    /// The bytes that are kept alive by it, as far as it is known.
+    pub fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Value { value, .. } => value.numel() * value.dtype.size(),
+            Content::Packed { .. } => 0,
+        }
+    }
+}
