@@ -233,6 +233,13 @@ impl NodeInner {
         }
     }
 
+    /// Where a saved result lies, now that an operation in place has written it into another storage.
+    pub fn results_lie_in(&self, x: &Tensor) {
+        if let Function::Rule { saved, .. } = &self.function {
+            saved.lock().iter_mut().flatten().for_each(|saved| saved.move_result(x));
+        }
+    }
+
     /// Lets go of the saved values.
     pub fn free(&self) {
         if let Function::Rule { saved, .. } = &self.function {

@@ -19,4 +19,5 @@ mod programs;
 mod reductions;
 mod sabotage;
 mod seeds;
+mod semantics;
 mod spatial;
