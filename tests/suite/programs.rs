@@ -163,7 +163,8 @@ fn a_fault_in_the_flow_between_kernels_is_found() {
         }
     });
     if let Some((program, what)) = found {
-        assert!(program.steps.len() <= 3, "{what}\n{}", print::source(&program));
+        // Two kernels with two inputs each take a few steps; which ones are found changes with the list of operations.
+        assert!(program.steps.len() <= 4, "{what}\n{}", print::source(&program));
     }
 }
 
