@@ -9,8 +9,9 @@ use crate::tensor::{Tensor, View};
 
 macro_rules! in_place {
     ($($(#[$doc:meta])* $name:ident $method:ident($($arg:ident: $type:ty),*);)*) => { impl Tensor { $(
-        $(#[$doc])*
         #[doc = concat!("`x ← ", stringify!($method), "(x, ..)`: [`Tensor::", stringify!($method), "`] in place.")]
+        ///
+        $(#[$doc])*
         ///
         /// # Errors
         /// If this is a leaf that requires grad, or a view of one, and recording is on.
@@ -33,7 +34,6 @@ in_place! {
     /// assert_eq!(x.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
-    ///
     add_ add(b: impl Into<Arg>);
     sub_ sub(b: impl Into<Arg>);
     mul_ mul(b: impl Into<Arg>);

@@ -150,8 +150,7 @@ fn a_fault_in_a_kernel_is_found_and_made_small() {
     }) else {
         return;
     };
-    let text = print::source(&program);
-    assert!(program.steps.len() <= 2 && (text.contains("exp") || text.contains("softmax")), "{what}\n{text}");
+    assert!(program.steps.len() <= 2, "{what}\n{}", print::source(&program));
 }
 
 #[test]
