@@ -24,8 +24,11 @@ fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Hooks with the numbers they are removed by.
+type List<F> = Arc<Mutex<Vec<(u64, Arc<F>)>>>;
+
 /// Adds a hook to a list that others may hold as well.
-fn push<F: Send + ?Sized + 'static>(list: &Arc<Mutex<Vec<(u64, Arc<F>)>>>, hook: Arc<F>) -> HookHandle
+fn push<F: Send + ?Sized + 'static>(list: &List<F>, hook: Arc<F>) -> HookHandle
 where
     Arc<F>: Send + Sync,
 {

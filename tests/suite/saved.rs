@@ -19,7 +19,7 @@ fn bits(x: &Tensor) -> Vec<u32> {
 
 /// A block with a product, a norm, random numbers and an activation.
 fn block(x: &Tensor, w: &Tensor) -> Tensor {
-    x.linear(w, None).layer_norm(w.size(0) as usize, None, None, 1e-5).gelu().dropout(0.3, true)
+    x.linear(w, None).layer_norm(w.size(0), None, None, 1e-5).gelu().dropout(0.3, true)
 }
 
 /// Gradients of a deep network, whose blocks are run by `run`.

@@ -270,7 +270,7 @@ facts! {
         checkpoint(f.clone(), &[&x], CheckpointOptions::default())[0].sum().backward()?;
         let a = stored(&x);
         x.zero_grad();
-        f(&[x.clone()])[0].sum().backward()?;
+        f(std::slice::from_ref(&x))[0].sum().backward()?;
         assert_eq!((n.load(Ordering::Relaxed), a), (3, stored(&x)));
     }
     checkpoint_02 => |dev| {
@@ -314,7 +314,7 @@ facts! {
         };
         y.sum().backward()?;
         let g = x.grad().unwrap().to_vec::<f32>()?;
-        assert!((g[0] - 5.43656).abs() < 1e-4 && (g[1] - 218.39259).abs() < 1e-3, "{g:?}");
+        assert!((g[0] - 5.43656).abs() < 1e-4 && (g[1] - 218.3926).abs() < 1e-3, "{g:?}");
     }
     saved_hooks_06 => |dev| {
         let x = t([1.0, 2.0], dev);
