@@ -157,13 +157,11 @@ fn recipe(value: &Arc<Value>, kept: &HashSet<u64>, depth: usize) -> Option<Arc<R
     if depth == 0 || operands.is_empty() && !matches!(value.op, Op::Random(..) | Op::Iota) {
         return None;
     }
-    let mut cost = match value.op {
-        Op::Matmul { cols, .. } => {
-            let inner = &operands[0].layout.shape[value.shape.len() - cols..];
-            2 * value.numel() * numel(inner)
-        }
-        _ => operands.iter().map(|operand| operand.layout.numel()).sum::<usize>().max(value.numel()),
-    };
+    let mut cost = operands.iter().map(|operand| operand.layout.numel()).sum::<usize>().max(value.numel());
+    if let Op::Matmul { cols, .. } = value.op {
+        let inner = &operands[0].layout.shape[value.shape.len() - cols..];
+        cost = 2 * value.numel() * numel(inner);
+    }
     let mut again = Vec::with_capacity(operands.len());
     for Operand { value: x, layout } in operands {
         let is_there = kept.contains(&x.id) || x.buffer().is_some() || matches!(x.op, Op::Full(_));

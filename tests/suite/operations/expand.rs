@@ -53,8 +53,7 @@ impl<'a> Macro<'a> {
             let each: Vec<String> = (0..values.len())
                 .map(|i| all.iter().fold(inner.to_string(), |text, (name, x)| text.replace(&format!("${name}"), &x[i])))
                 .collect();
-            let separator = after[..end].replace(',', ", ");
-            text = format!("{}{}{}", &text[..at], each.join(&separator), &after[end + 1..]);
+            text = format!("{}{}{}", &text[..at], each.join(&after[..end]), &after[end + 1..]);
         }
         let mut one: Vec<&(&str, String)> = bound.one.iter().collect();
         // The longest names first: `$max` must not be found in `$max_indices`.
