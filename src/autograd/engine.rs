@@ -8,19 +8,24 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// One run over the graph.
-pub(super) struct Walk {
+#[derive(Default)]
+pub(crate) struct Walk {
     pub create_graph: bool,
     pub retain_graph: bool,
+    /// Nodes with smaller numbers are the outside: the run ends at them.
+    pub since: u64,
 }
 
 /// What a run is for.
-pub(super) enum Goal<'a> {
+pub(crate) enum Goal<'a> {
     /// Add to the `grad` of every leaf that is reached.
     Accumulate,
     /// Add to the `grad` of these tensors only, leaves or not.
     AccumulateInto(&'a [Option<Edge>], &'a [Tensor]),
     /// Return the gradients that arrive at these edges.
     Capture(&'a [Option<Edge>]),
+    /// As `Capture`, hidden from the hooks at these edges: another run will show them the gradients.
+    Collect(&'a [Option<Edge>]),
 }
 
 /// A node ready to run; the heap gives the one recorded last.
@@ -32,9 +37,9 @@ impl Walk {
     pub fn run(&self, roots: Vec<(Edge, Tensor)>, goal: Goal) -> Result<Vec<Option<Tensor>>> {
         let wanted: &[Option<Edge>] = match &goal {
             Goal::Accumulate => &[],
-            Goal::AccumulateInto(edges, _) | Goal::Capture(edges) => edges,
+            Goal::AccumulateInto(edges, _) | Goal::Capture(edges) | Goal::Collect(edges) => edges,
         };
-        let mut graph = Reached::from(&roots);
+        let mut graph = Reached::from(&roots, self.since);
         if !matches!(goal, Goal::Accumulate) {
             graph.keep_only_paths_to(wanted);
         }
@@ -61,7 +66,10 @@ impl Walk {
             }
             let gradients = match arrived.remove(&id) {
                 Some(g) => {
-                    let g = pass_hooks(&node, g);
+                    let g = match goal {
+                        Goal::Collect(_) if graph.is_end(&node) => g,
+                        _ => pass_hooks(&node, g),
+                    };
                     for (edge, captured) in wanted.iter().zip(&mut captured) {
                         if edge.as_ref().is_some_and(|edge| Arc::ptr_eq(&edge.node, &node)) {
                             *captured = Some(g.clone());
@@ -72,7 +80,7 @@ impl Walk {
                 }
                 None => Vec::new(),
             };
-            for (i, edge) in node.edges.iter().enumerate() {
+            for (i, edge) in graph.edges(&node).iter().enumerate() {
                 let Some(edge) = edge else { continue };
                 if !graph.runs(&edge.node) {
                     continue;
@@ -203,25 +211,31 @@ struct Reached {
     needed: Option<HashSet<Id>>,
     /// Needed nodes that no needed node follows.
     ends: HashSet<Id>,
+    since: u64,
 }
 
 impl Reached {
-    fn from(roots: &[(Edge, Tensor)]) -> Reached {
-        let mut incoming: HashMap<Id, usize> = HashMap::new();
+    fn from(roots: &[(Edge, Tensor)], since: u64) -> Reached {
+        let mut reached =
+            Reached { nodes: Vec::new(), incoming: HashMap::new(), needed: None, ends: HashSet::new(), since };
         let mut seen: HashSet<Id> = HashSet::new();
-        let mut nodes = Vec::new();
         let mut rest: Vec<Arc<NodeInner>> = roots.iter().map(|(edge, _)| edge.node.clone()).collect();
         while let Some(node) = rest.pop() {
             if !seen.insert(Arc::as_ptr(&node)) {
                 continue;
             }
-            for edge in node.edges.iter().flatten() {
-                *incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
+            for edge in reached.edges(&node).iter().flatten() {
                 rest.push(edge.node.clone());
+                *reached.incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
             }
-            nodes.push(node);
+            reached.nodes.push(node);
         }
-        Reached { nodes, incoming, needed: None, ends: HashSet::new() }
+        reached
+    }
+
+    /// The edges that this run follows.
+    fn edges<'a>(&self, node: &'a NodeInner) -> &'a [Option<Edge>] {
+        if node.order < self.since { &[] } else { &node.edges }
     }
 
     /// Leaves out every node from which none of the edges can be reached.
@@ -231,7 +245,7 @@ impl Reached {
         self.nodes.sort_by_key(|node| node.order.wrapping_add(1));
         let mut needed: HashSet<Id> = HashSet::new();
         for node in &self.nodes {
-            let leads = node.edges.iter().flatten().any(|edge| needed.contains(&Arc::as_ptr(&edge.node)));
+            let leads = self.edges(node).iter().flatten().any(|edge| needed.contains(&Arc::as_ptr(&edge.node)));
             let id = Arc::as_ptr(node);
             if leads || targets.contains(&id) {
                 needed.insert(id);
@@ -242,7 +256,7 @@ impl Reached {
         }
         self.incoming.clear();
         for node in self.nodes.iter().filter(|node| needed.contains(&Arc::as_ptr(node))) {
-            for edge in node.edges.iter().flatten() {
+            for edge in self.edges(node).iter().flatten() {
                 *self.incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
             }
         }

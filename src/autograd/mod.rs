@@ -3,7 +3,8 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
-mod engine;
+pub(crate) mod engine;
+pub mod forward_ad;
 mod hooks;
 
 pub use crate::ops::composite::by_definition;
@@ -12,6 +13,7 @@ pub use crate::tensor::node::Node;
 pub use hooks::HookHandle;
 
 use crate::error::{Error, Kind, Result, misuse};
+use crate::func::{Batch, Randomness};
 use crate::tensor::Tensor;
 use engine::{Goal, Walk};
 
@@ -47,6 +49,8 @@ pub struct GradOptions {
     pub create_graph: bool,
     /// Give `None` for an input that the outputs do not depend on, or that needs no gradient, instead of an error.
     pub allow_unused: bool,
+    /// Each gradient given is a batch of them along a new first dimension, as is each result, in one walk.
+    pub is_grads_batched: bool,
 }
 
 /// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors of the graph. No `grad` of a
@@ -71,6 +75,9 @@ pub struct GradOptions {
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
 pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+    if options.is_grads_batched {
+        return batched(outputs, inputs, options);
+    }
     let roots = roots("grad", outputs, &options.grad_outputs)?;
     let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
     if let Some(i) = edges.iter().position(Option::is_none)
@@ -79,7 +86,11 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Re
         let shape = inputs[i].shape();
         return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
     }
-    let walk = Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
+    let walk = Walk {
+        create_graph: options.create_graph,
+        retain_graph: options.retain_graph || options.create_graph,
+        since: 0,
+    };
     let gradients = walk.run(roots, Goal::Capture(&edges))?;
     if let Some(i) = gradients.iter().position(Option::is_none)
         && !options.allow_unused
@@ -91,6 +102,35 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Re
         ));
     }
     Ok(gradients)
+}
+
+/// [`grad`] with a batch of gradients for each output.
+#[track_caller]
+fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+    let mut sizes = Vec::new();
+    for g in options.grad_outputs.iter().flatten() {
+        sizes.push(g.shape().first().copied());
+    }
+    let first = options.grad_outputs.iter().flatten().next();
+    let (Some(first), Some(&Some(size))) = (first, sizes.first()) else {
+        return Err(Error::new(
+            Kind::Graph,
+            "grad: is_grads_batched needs gradients of the outputs, with a batch dimension",
+        ));
+    };
+    if sizes.iter().any(|other| *other != Some(size)) {
+        return Err(Error::new(Kind::Graph, format!("grad: the gradients are batches of different sizes: {sizes:?}")));
+    }
+    let mut batch = Batch::of(size, first);
+    let mut grad_outputs = Vec::new();
+    for g in &options.grad_outputs {
+        grad_outputs.push(g.as_ref().map(|g| batch.hole(g)));
+    }
+    let options = GradOptions { grad_outputs, is_grads_batched: false, ..options };
+    let inside = batch.run(Randomness::Same, || grad(outputs, inputs, options))?;
+    let found: Vec<Tensor> = inside.iter().flatten().cloned().collect();
+    let mut wholes = batch.whole(&found).into_iter();
+    Ok(inside.iter().map(|g| g.as_ref().and_then(|_| wholes.next())).collect())
 }
 
 /// The outputs' edges with the gradients to start from.
@@ -161,8 +201,11 @@ impl Tensor {
     #[track_caller]
     pub fn backward_with(&self, gradient: Option<&Tensor>, options: BackwardOptions) -> Result<()> {
         let roots = roots("backward", &[self], &[gradient.cloned()])?;
-        let walk =
-            Walk { create_graph: options.create_graph, retain_graph: options.retain_graph || options.create_graph };
+        let walk = Walk {
+            create_graph: options.create_graph,
+            retain_graph: options.retain_graph || options.create_graph,
+            since: 0,
+        };
         let edges: Vec<_> = options.inputs.iter().map(Tensor::gradient_edge).collect();
         if edges.iter().any(Option::is_none) {
             return Err(Error::new(Kind::Graph, "backward: an input does not require grad"));

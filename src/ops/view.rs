@@ -41,6 +41,12 @@ impl Tensor {
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
     }
 
+    /// A view of the whole tensor as it is.
+    #[track_caller]
+    pub(crate) fn view_as_itself(&self) -> Tensor {
+        self.viewed("ViewBackward0", self.0.layout.clone(), Tensor::view_as_itself, Tensor::clone)
+    }
+
     /// A view that leaves elements out: its gradient is 0 in all places but the view's.
     #[track_caller]
     pub(crate) fn part(

@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::shape::{Dims, Layout};
 use crate::tensor::device::Device;
+use crate::tensor::dual::{self, Dual};
 use crate::tensor::mode::{is_grad_enabled, site};
 use crate::tensor::value::Value;
 use crate::tensor::{Cell, Inner, Meta, Tensor};
@@ -85,6 +86,7 @@ pub(crate) struct Saved {
     version: u64,
     /// The edge of a saved input; a saved result is made again from the node itself.
     edge: Option<Edge>,
+    dual: Option<Dual>,
     is_output: bool,
 }
 
@@ -97,7 +99,11 @@ pub(crate) fn record(
     saves: &[Save],
     rule: impl Fn(Call) -> Vec<Option<Tensor>> + Send + Sync + 'static,
 ) -> Tensor {
+    let has_tangents = dual::expect(&y, inputs);
     if !is_grad_enabled() || !inputs.iter().any(|x| x.requires_grad()) {
+        if has_tangents {
+            dual::carry(&y, inputs, saves, &rule);
+        }
         return y;
     }
     let saved: Vec<Saved> = saves
@@ -119,11 +125,15 @@ pub(crate) fn record(
         hooks: Mutex::default(),
         retains: Mutex::default(),
     });
-    y.0.meta.lock().grad_fn = Some(Edge { node, output: 0 });
+    y.0.meta.lock().grad_fn = Some(Edge { node: node.clone(), output: 0 });
+    if has_tangents && let Function::Rule { rule, .. } = &node.function {
+        dual::carry(&y, inputs, saves, rule);
+    }
     y
 }
 
-fn next_order() -> u64 {
+/// A number larger than that of every node recorded so far, and smaller than those to come.
+pub(crate) fn next_order() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -137,6 +147,7 @@ impl Saved {
             cell: x.0.cell.clone(),
             version: x.version(),
             edge,
+            dual: x.0.meta.lock().dual.clone(),
             is_output,
         }
     }
@@ -165,7 +176,7 @@ impl Saved {
         {
             return Ok(leaf.clone());
         }
-        let meta = Meta { grad_fn: edge, ..Meta::default() };
+        let meta = Meta { grad_fn: edge, dual: self.dual.clone(), ..Meta::default() };
         Ok(Tensor::from_parts(
             self.cell.clone(),
             self.layout.clone(),
@@ -206,6 +217,14 @@ impl NodeInner {
                     self.at.line()
                 ),
             )),
+        }
+    }
+
+    /// The numbers of the saved values.
+    pub fn saved_values(&self) -> Vec<u64> {
+        match &self.function {
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(|saved| saved.value.id).collect(),
+            Function::Accumulate(_) => Vec::new(),
         }
     }
 
