@@ -12,6 +12,7 @@ mod data;
 mod device;
 mod dtype;
 mod error;
+pub mod func;
 mod ops;
 pub mod optim;
 mod plan;

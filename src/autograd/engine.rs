@@ -14,19 +14,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One run over the graph.
-pub(super) struct Walk {
+#[derive(Default)]
+pub(crate) struct Walk {
     pub create_graph: bool,
     pub retain_graph: bool,
+    /// Nodes with smaller numbers are the outside: the run ends at them.
+    pub since: u64,
 }
 
 /// What a run is for.
-pub(super) enum Goal<'a> {
+pub(crate) enum Goal<'a> {
     /// Add to the `grad` of every leaf that is reached.
     Accumulate,
     /// Add to the `grad` of these tensors only, leaves or not.
     AccumulateInto(&'a [Option<Edge>], &'a [Tensor]),
     /// Return the gradients that arrive at these edges.
     Capture(&'a [Option<Edge>]),
+    /// As `Capture`, hidden from the hooks at these edges: another run will show them the gradients.
+    Collect(&'a [Option<Edge>]),
 }
 
 /// A node ready to run; the heap gives the one recorded last.
@@ -68,16 +73,16 @@ impl Task {
 impl Walk {
     /// Saved values are kept only with `create_graph`, unless it is said.
     pub fn of(create_graph: bool, retain_graph: Option<bool>) -> Walk {
-        Walk { create_graph, retain_graph: retain_graph.unwrap_or(create_graph) }
+        Walk { create_graph, retain_graph: retain_graph.unwrap_or(create_graph), since: 0 }
     }
 
     pub fn run(&self, roots: Vec<(Edge, Tensor)>, goal: Goal) -> Result<Vec<Option<Tensor>>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let wanted: &[Option<Edge>] = match &goal {
             Goal::Accumulate => &[],
-            Goal::AccumulateInto(edges, _) | Goal::Capture(edges) => edges,
+            Goal::AccumulateInto(edges, _) | Goal::Capture(edges) | Goal::Collect(edges) => edges,
         };
-        let mut graph = Reached::from(&roots);
+        let mut graph = Reached::from(&roots, self.since);
         if !matches!(goal, Goal::Accumulate) {
             graph.keep_only_paths_to(wanted);
         }
@@ -108,7 +113,10 @@ impl Walk {
             }
             let gradients = match arrived.remove(&id) {
                 Some(mut gs) => {
-                    pass_hooks(&node, &mut gs);
+                    // Of what is collected, another run shows the gradients to the hooks.
+                    if !(matches!(goal, Goal::Collect(_)) && graph.is_end(&node)) {
+                        pass_hooks(&node, &mut gs);
+                    }
                     for (edge, captured) in wanted.iter().zip(&mut captured) {
                         if let Some(edge) = edge.as_ref().filter(|edge| Arc::ptr_eq(&edge.node, &node)) {
                             *captured = gs[edge.output].clone();
@@ -119,7 +127,7 @@ impl Walk {
                 }
                 None => Vec::new(),
             };
-            for (i, edge) in node.edges.iter().enumerate() {
+            for (i, edge) in graph.edges(&node).iter().enumerate() {
                 let Some(edge) = edge else { continue };
                 if !graph.runs(&edge.node) {
                     continue;
@@ -317,6 +325,7 @@ fn replaced(op: &str, node: &NodeInner, old: &[Option<Tensor>], new: Vec<Option<
 }
 
 /// The part of the graph a run can reach.
+#[derive(Default)]
 struct Reached {
     nodes: Vec<Arc<NodeInner>>,
     seen: HashSet<Id>,
@@ -326,25 +335,31 @@ struct Reached {
     needed: Option<HashSet<Id>>,
     /// Needed nodes that no needed node follows.
     ends: HashSet<Id>,
+    since: u64,
 }
 
 impl Reached {
-    fn from(roots: &[(Edge, Tensor)]) -> Reached {
-        let mut incoming: HashMap<Id, usize> = HashMap::new();
+    fn from(roots: &[(Edge, Tensor)], since: u64) -> Reached {
+        let mut reached = Reached { since, ..Reached::default() };
         let mut seen: HashSet<Id> = HashSet::new();
-        let mut nodes = Vec::new();
         let mut rest: Vec<Arc<NodeInner>> = roots.iter().map(|(edge, _)| edge.node.clone()).collect();
         while let Some(node) = rest.pop() {
             if !seen.insert(Arc::as_ptr(&node)) {
                 continue;
             }
-            for edge in node.edges.iter().flatten() {
-                *incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
+            for edge in reached.edges(&node).iter().flatten() {
                 rest.push(edge.node.clone());
+                *reached.incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
             }
-            nodes.push(node);
+            reached.nodes.push(node);
         }
-        Reached { nodes, seen, incoming, needed: None, ends: HashSet::new() }
+        reached.seen = seen;
+        reached
+    }
+
+    /// The edges that this run follows.
+    fn edges<'a>(&self, node: &'a NodeInner) -> &'a [Option<Edge>] {
+        if node.order < self.since { &[] } else { &node.edges }
     }
 
     /// Leaves out every node from which none of the edges can be reached.
@@ -354,7 +369,7 @@ impl Reached {
         self.nodes.sort_by_key(|node| node.order.wrapping_add(1));
         let mut needed: HashSet<Id> = HashSet::new();
         for node in &self.nodes {
-            let leads = node.edges.iter().flatten().any(|edge| needed.contains(&Arc::as_ptr(&edge.node)));
+            let leads = self.edges(node).iter().flatten().any(|edge| needed.contains(&Arc::as_ptr(&edge.node)));
             let id = Arc::as_ptr(node);
             if leads || targets.contains(&id) {
                 needed.insert(id);
@@ -365,7 +380,7 @@ impl Reached {
         }
         self.incoming.clear();
         for node in self.nodes.iter().filter(|node| needed.contains(&Arc::as_ptr(node))) {
-            for edge in node.edges.iter().flatten() {
+            for edge in self.edges(node).iter().flatten() {
                 *self.incoming.entry(Arc::as_ptr(&edge.node)).or_default() += 1;
             }
         }

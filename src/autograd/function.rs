@@ -174,7 +174,7 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
         Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
     });
     for y in results.iter().filter(|y| among(&non_differentiable, y)) {
-        y.take_history(None, 0);
+        y.take_history(None, None, 0);
     }
     Ok(results)
 }

@@ -5,7 +5,8 @@
 
 mod budget;
 mod checkpoint;
-mod engine;
+pub(crate) mod engine;
+pub mod forward_ad;
 mod function;
 mod hooks;
 
@@ -23,6 +24,7 @@ pub use function::{Context, Function, apply};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 
 use crate::error::{Error, Kind, Result, misuse};
+use crate::func::{Batch, Randomness};
 use crate::tensor::Tensor;
 use crate::tensor::node::Edge;
 use engine::{Goal, Walk};
@@ -63,6 +65,8 @@ pub struct GradOptions {
     pub allow_unused: Option<bool>,
     /// Give zeros for such an input.
     pub materialize_grads: bool,
+    /// Each gradient given is a batch of them along a new first dimension, as is each result, in one walk.
+    pub is_grads_batched: bool,
 }
 
 /// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors of the graph. No `grad` of a
@@ -87,6 +91,9 @@ pub struct GradOptions {
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
 pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+    if options.is_grads_batched {
+        return batched(outputs, inputs, options);
+    }
     let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
     let unused = options.allow_unused.unwrap_or(options.materialize_grads);
     if options.materialize_grads && !unused {
@@ -164,6 +171,35 @@ fn capture(outputs: &[&Tensor], edges: &[Option<Edge>], options: &GradOptions) -
         ));
     }
     Ok(gradients)
+}
+
+/// [`grad`] with a batch of gradients for each output.
+#[track_caller]
+fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+    let mut sizes = Vec::new();
+    for g in options.grad_outputs.iter().flatten() {
+        sizes.push(g.shape().first().copied());
+    }
+    let first = options.grad_outputs.iter().flatten().next();
+    let (Some(first), Some(&Some(size))) = (first, sizes.first()) else {
+        return Err(Error::new(
+            Kind::Graph,
+            "grad: is_grads_batched needs gradients of the outputs, with a batch dimension",
+        ));
+    };
+    if sizes.iter().any(|other| *other != Some(size)) {
+        return Err(Error::new(Kind::Graph, format!("grad: the gradients are batches of different sizes: {sizes:?}")));
+    }
+    let mut batch = Batch::of(size, first);
+    let mut grad_outputs = Vec::new();
+    for g in &options.grad_outputs {
+        grad_outputs.push(g.as_ref().map(|g| batch.hole(g)));
+    }
+    let options = GradOptions { grad_outputs, is_grads_batched: false, ..options };
+    let inside = batch.run(Randomness::Same, || grad(outputs, inputs, options))?;
+    let found: Vec<Tensor> = inside.iter().flatten().cloned().collect();
+    let mut wholes = batch.whole(&found).into_iter();
+    Ok(inside.iter().map(|g| g.as_ref().and_then(|_| wholes.next())).collect())
 }
 
 /// [`Tensor::backward_with`] from several roots at once: the gradient of `Σ gradientᵢ · yᵢ`; a gradient that is `None`, or
@@ -318,7 +354,7 @@ impl Tensor {
             return Err(Error::new(Kind::Graph, format!("detach_: a view, of shape {shape:?}; use detach")));
         }
         let history = self.0.meta.lock().history + 1;
-        self.take_history(None, history);
+        self.take_history(None, None, history);
         self.0.meta.lock().requires_grad = false;
         Ok(self)
     }

@@ -4,6 +4,7 @@
 //! [`by_definition`] the rules are left out, and a test compares the two.
 
 use crate::tensor::Tensor;
+use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::{at_site, no_grad, site};
 use crate::tensor::node::{Call, Save, record};
 use std::cell::Cell;
@@ -41,7 +42,9 @@ pub(crate) fn composite(
     }
     let y = {
         let _unrecorded = no_grad();
-        at_site(site(), definition)
+        let at = site();
+        // The rule will carry the tangents too.
+        without_tangents(|| at_site(at, definition))
     };
     record(y, name, inputs, saves, rule)
 }

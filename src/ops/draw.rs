@@ -12,7 +12,6 @@ use crate::ops::scalar::rows;
 use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::node::record;
-use crate::tensor::value::Operands;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI, SQRT_2};
 
 /// Distributions made from uniform or normal numbers: each gives a function that makes a tensor and one that fills one.
@@ -309,7 +308,10 @@ impl Tensor {
     #[track_caller]
     pub fn randperm(n: usize, options: impl Into<Options>) -> Tensor {
         let options = options.into();
-        let stream = options.device.next_stream();
+        let (stream, varying) = options.device.next_stream("randperm");
+        if !varying.is_empty() {
+            misuse("randperm", "is made by the host, and cannot differ between the elements of a batch inside of vmap");
+        }
         // Sorted by random keys; the index breaks the rare tie.
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_cached_key(|&i| (stream.bits(i), i));
@@ -321,13 +323,13 @@ impl Tensor {
 fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType, options: Options) -> Tensor {
     let dtype = options.dtype_or(op, default);
     let device = options.device;
-    let stream = device.next_stream();
+    let (stream, varying) = device.next_stream(op);
     let compute = match distribution {
         Distribution::Uniform | Distribution::Normal if dtype == DType::F64 => DType::F64,
         Distribution::Uniform | Distribution::Normal => DType::F32,
         Distribution::Integer { .. } => DType::I32,
     };
-    let value = record_value(Op::Random(distribution, stream), Operands::new(), sizes(op, shape), compute, &device);
+    let value = record_value(Op::Random(distribution, stream), varying, sizes(op, shape), compute, &device);
     let y = Tensor::from_value(value);
     let y = if distribution == Distribution::Uniform { as_held(y, dtype) } else { y };
     y.cast_value(dtype)

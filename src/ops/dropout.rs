@@ -21,6 +21,7 @@ const SATURATED: f64 = -1.7580993408473766;
 #[derive(Clone)]
 struct Mask {
     stream: Stream,
+    varying: Operands,
     shape: Dims,
     keep: f64,
     device: Device,
@@ -31,7 +32,7 @@ impl Mask {
     #[track_caller]
     fn values(&self, dtype: DType) -> Tensor {
         let op = Op::Random(Distribution::Uniform, self.stream);
-        let random = record_value(op, Operands::new(), self.shape.clone(), DType::F32, &self.device);
+        let random = record_value(op, self.varying.clone(), self.shape.clone(), DType::F32, &self.device);
         Tensor::from_value(random).lt(self.keep).cast(dtype)
     }
 }
@@ -145,7 +146,8 @@ impl Tensor {
             return self.clone();
         }
         let device = self.device();
-        let mask = Mask { stream: device.next_stream(), shape: Dims::from_slice(mask), keep: 1.0 - p, device };
+        let (stream, varying) = device.next_stream(op);
+        let mask = Mask { stream, varying, shape: Dims::from_slice(mask), keep: 1.0 - p, device };
         // `y = m a x + b` where kept and `b + (1 - m) a s` where dropped, for the mask m and what is saturated, s.
         let a = match fill {
             _ if p == 1.0 => 0.0,

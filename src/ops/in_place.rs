@@ -3,8 +3,9 @@
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::map::Arg;
 use crate::shape::{Dims, broadcast};
+use crate::tensor::hole::escapes;
 use crate::tensor::mode::{is_grad_enabled, is_inference, site};
-use crate::tensor::node::record;
+use crate::tensor::node::{Edge, record};
 use crate::tensor::{Tensor, View};
 
 macro_rules! in_place {
@@ -161,9 +162,17 @@ impl Tensor {
             let shape = self.shape();
             misuse(op, format!("a view of shape {shape:?} has several elements in one place; copy it first"));
         }
+        Ok(self.remembered(if recording { self.gradient_edge() } else { None }))
+    }
+
+    /// The current value as a tensor of its own, with a gradient function and this one's tangents.
+    fn remembered(&self, edge: Option<Edge>) -> Tensor {
         let x = self.snapshot();
-        x.0.meta.lock().grad_fn = if recording { self.gradient_edge() } else { None };
-        Ok(x)
+        let dual = self.refreshed().dual.clone();
+        let mut meta = x.0.meta.lock();
+        (meta.grad_fn, meta.dual) = (edge, dual);
+        drop(meta);
+        x
     }
 
     fn base(&self) -> &Tensor {
@@ -186,30 +195,39 @@ impl Tensor {
         let value = if self.0.layout.is_whole(stored.numel()) {
             new.materialised()
         } else if self.numel() == 0 {
-            stored
+            stored.clone()
         } else {
-            Tensor::from_value(stored).write_through(self.0.layout.clone(), &new).materialised()
+            Tensor::from_value(stored.clone()).write_through(self.0.layout.clone(), &new).materialised()
         };
+        if escapes(&stored, &value) {
+            let shape = self.shape();
+            misuse(
+                op,
+                format!("inside of vmap, a batched value cannot be written to a tensor of shape {shape:?} outside"),
+            );
+        }
+        let node = new.grad_fn();
         let base = self.base();
-        let history = match &self.0.view {
+        let recording = is_grad_enabled();
+        let is_dual = new.is_dual() || base.is_dual();
+        let after = match &self.0.view {
             // The base gets a new history, which its views take over when they are next asked.
-            Some(View { replay, .. }) if is_grad_enabled() && (new.requires_grad() || base.requires_grad()) => {
-                let before = base.snapshot();
-                before.0.meta.lock().grad_fn = base.gradient_edge();
-                let edge = before.write(replay.clone(), &new).0.meta.lock().grad_fn.clone();
-                Some(edge)
+            Some(View { replay, .. }) if recording && (new.requires_grad() || base.requires_grad()) || is_dual => {
+                Some(base.remembered(base.gradient_edge()).write(replay.clone(), &new))
             }
-            None if is_grad_enabled() => Some(new.0.meta.lock().grad_fn.clone()),
+            None if recording || is_dual => Some(new),
             _ => None,
         };
         cell.rebind(value, site());
         // A rule that reads its result reads this storage, and notices when it is changed again.
-        if let Some(node) = new.grad_fn() {
+        if let Some(node) = node {
             node.0.results_lie_in(self);
         }
-        if let Some(edge) = history {
+        if let Some((edge, dual)) = after.map(|after| after.history()) {
+            // Tangents follow the elements whether backward is recorded or not.
+            let edge = if recording { edge } else { base.history().0 };
             let history = base.0.meta.lock().history + 1;
-            base.take_history(edge, history);
+            base.take_history(edge, dual, history);
         }
         self
     }

@@ -138,12 +138,12 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         return y;
     }
     let inputs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
-    if row.grads.len() < inputs.len() && inputs[row.grads.len()..].iter().any(|x| x.requires_grad()) {
+    if row.grads.len() < inputs.len() && inputs[row.grads.len()..].iter().any(|x| x.is_tracked()) {
         misuse(row.name, "has no gradient for this operand, which requires one");
     }
     let mut letters: SmallVec<[&str; 4]> = SmallVec::new();
     for (x, grad) in inputs.iter().zip(row.grads) {
-        if x.requires_grad() {
+        if x.is_tracked() {
             letters.extend(grad.saves.iter().filter(|s| !letters.contains(s)).copied().collect::<SmallVec<[_; 4]>>());
         }
     }

@@ -6,6 +6,7 @@
 use crate::error::misuse;
 use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axis, broadcast};
+use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::no_grad;
 use crate::tensor::node::{record, record_all};
 use crate::tensor::{Meta, Replay, Tensor, View};
@@ -44,6 +45,12 @@ impl Tensor {
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
     }
 
+    /// A view of the whole tensor as it is.
+    #[track_caller]
+    pub(crate) fn view_as_itself(&self) -> Tensor {
+        self.viewed("ViewBackward0", self.0.layout.clone(), Tensor::view_as_itself, Tensor::clone)
+    }
+
     /// Views that one operation makes together, as `make` makes them one by one; its gradient is what `rule` makes of
     /// theirs. While they are tracked they cannot be changed in place.
     #[track_caller]
@@ -53,10 +60,10 @@ impl Tensor {
         make: impl FnOnce(&Tensor) -> Vec<Tensor>,
         rule: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
     ) -> Vec<Tensor> {
-        let parts = {
+        let parts = without_tangents(|| {
             let _unrecorded = no_grad();
             make(self)
-        };
+        });
         let apart = |y: &Tensor| {
             let view = y.0.view.as_ref().map(|View { base, replay, .. }| View {
                 base: base.clone(),

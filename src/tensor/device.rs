@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
 use crate::shape::Layout;
+use crate::tensor::hole::varying;
 use crate::tensor::value::{Buffer, Operands, Value};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -278,11 +279,14 @@ impl Device {
         std::mem::replace(&mut *self.0.random.lock(), stream)
     }
 
-    pub(crate) fn next_stream(&self) -> Stream {
+    /// The next random numbers, and what a value of them depends on.
+    #[track_caller]
+    pub(crate) fn next_stream(&self, op: &str) -> (Stream, Operands) {
+        let varying = varying(op);
         let mut random = self.0.random.lock();
         let stream = *random;
         random.stream += 1;
-        stream
+        (stream, varying)
     }
 
     /// Starts reading a value, which is computed first if it is pending.
@@ -290,6 +294,10 @@ impl Device {
         if let Op::Full(x) = value.op {
             let data = Data::generate(value.dtype, value.numel(), |_| x);
             return Box::pin(async { Ok(data) });
+        }
+        if value.waits_for != 0 {
+            let why = "a value inside of vmap follows from a batched input, so it has no one number that could be read";
+            return Box::pin(async move { Err(Error::new(Kind::Graph, why)) });
         }
         let mut buffer = value.buffer();
         if buffer.is_none() {

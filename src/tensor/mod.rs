@@ -5,6 +5,8 @@
 //! operation rebinds the cell to a new value, so values themselves never change.
 
 pub mod device;
+pub mod dual;
+pub mod hole;
 pub mod mode;
 pub mod node;
 pub mod print;
@@ -14,6 +16,7 @@ pub mod value;
 use crate::dtype::DType;
 use crate::shape::Layout;
 use device::Device;
+use dual::{Dual, with_all_tangents};
 use node::{Edge, Hooks, Node, NodeInner, PostHooks};
 use parking_lot::Mutex;
 use std::panic::Location;
@@ -113,6 +116,8 @@ pub(crate) struct Meta {
     /// Hooks of a leaf that are called when its gradient has been added to.
     pub post_hooks: PostHooks,
     pub retains_grad: bool,
+    /// The tangents of forward mode.
+    pub dual: Option<Dual>,
     /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
     pub history: u64,
 }
@@ -288,8 +293,9 @@ impl Tensor {
             let history = base.0.meta.lock().history;
             if self.0.meta.lock().history != history {
                 let _recording = mode::enable_grad();
-                let edge = replay.apply(base).0.meta.lock().grad_fn.clone();
-                self.take_history(edge, history);
+                let again = with_all_tangents(|| replay.apply(base));
+                let (edge, dual) = again.history();
+                self.take_history(edge, dual, history);
             }
         }
         self.0.meta.lock()
@@ -297,8 +303,15 @@ impl Tensor {
 }
 
 impl Tensor {
-    /// Gives the tensor another gradient function: hooks stay with the old one, a wish to retain the gradient does not.
-    pub(crate) fn take_history(&self, edge: Option<Edge>, history: u64) {
+    /// The gradient function and the tangents of a tensor that was just made.
+    pub(crate) fn history(&self) -> (Option<Edge>, Option<Dual>) {
+        let meta = self.0.meta.lock();
+        (meta.grad_fn.clone(), meta.dual.clone())
+    }
+
+    /// Gives the tensor another gradient function and other tangents: hooks stay with the old function, a wish to retain
+    /// the gradient does not.
+    pub(crate) fn take_history(&self, edge: Option<Edge>, dual: Option<Dual>, history: u64) {
         let mut meta = self.0.meta.lock();
         if meta.retains_grad {
             let is_this = |kept: &Weak<Inner>| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(&self.0));
@@ -311,7 +324,7 @@ impl Tensor {
         }
         meta.hooks = Hooks::default();
         meta.history = history;
-        let old = std::mem::replace(&mut meta.grad_fn, edge);
+        let old = (std::mem::replace(&mut meta.grad_fn, edge), std::mem::replace(&mut meta.dual, dual));
         // Dropped after the lock is released: it may be the end of a long chain.
         drop(meta);
         drop(old);

@@ -7,6 +7,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::shape::Dims;
 use crate::tensor::device::Device;
+use crate::tensor::dual;
 use crate::tensor::mode::{is_grad_enabled, site};
 pub(crate) use crate::tensor::saved::Save;
 use crate::tensor::saved::Saved;
@@ -123,7 +124,11 @@ pub(crate) fn record_all(
     saves: &[Save],
     rule: impl Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) {
+    let has_tangents = dual::expect(ys, inputs);
     if !is_grad_enabled() || !inputs.iter().any(|x| x.requires_grad()) {
+        if has_tangents {
+            dual::carry(ys, inputs, saves, &rule);
+        }
         return;
     }
     let saved: Vec<Saved> = saves
@@ -152,6 +157,9 @@ pub(crate) fn record_all(
     });
     for (output, y) in ys.iter().enumerate().filter(|(_, y)| y.dtype().is_float()) {
         y.0.meta.lock().grad_fn = Some(Edge { node: node.clone(), output });
+    }
+    if has_tangents && let Function::Rule { rule, .. } = &node.function {
+        dual::carry(ys, inputs, saves, rule);
     }
     for hook in CREATION_HOOKS.with_borrow(Clone::clone) {
         hook(&Node(node.clone()));
@@ -196,7 +204,8 @@ impl Output {
     }
 }
 
-fn next_order() -> u64 {
+/// A number larger than that of every node recorded so far, and smaller than those to come.
+pub(crate) fn next_order() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -239,6 +248,14 @@ impl NodeInner {
     pub fn results_lie_in(&self, x: &Tensor) {
         if let Function::Rule { saved, .. } = &self.function {
             saved.lock().iter_mut().flatten().for_each(|saved| saved.move_result(x));
+        }
+    }
+
+    /// The numbers of the saved values.
+    pub fn saved_values(&self) -> Vec<u64> {
+        match &self.function {
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().filter_map(Saved::value_id).collect(),
+            Function::Accumulate(_) => Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::shape::Layout;
+use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
 use crate::tensor::node::{Edge, Function, NodeInner};
 use crate::tensor::value::Value;
@@ -22,6 +23,7 @@ pub(crate) enum Save<'a> {
 pub(crate) struct Saved {
     content: Content,
     pub edge: Option<Edge>,
+    dual: Option<Dual>,
     /// Which result of the node it is: that is made again from the node itself, which must not hold itself.
     output: Option<usize>,
 }
@@ -156,16 +158,17 @@ impl Saved {
                 format!("a tensor of shape {:?} made in inference mode cannot be saved; save a copy", x.shape()),
             );
         }
+        let dual = x.0.meta.lock().dual.clone();
         if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with_borrow(|all| all.last().cloned()) {
             // A hook's own operations are not packed again.
             let _outside = Outside(HOOKS.with_borrow_mut(std::mem::take));
             let payload = pack(x.detach());
-            return Saved { content: Content::Packed { payload, unpack }, edge, output };
+            return Saved { content: Content::Packed { payload, unpack }, edge, dual, output };
         }
         let operand = x.operand();
         let version = (!MUTATION.get()).then(|| x.version());
         let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
-        Saved { content, edge, output }
+        Saved { content, edge, dual, output }
     }
 
     /// The tensor that a node saved, as part of the graph that it was part of.
@@ -183,7 +186,7 @@ impl Saved {
     }
 
     fn unpack_at(&self, edge: Option<Edge>, by: impl Fn() -> String) -> Result<Tensor> {
-        let meta = |grad_fn| Meta { grad_fn, ..Meta::default() };
+        let meta = |grad_fn| Meta { grad_fn, dual: self.dual.clone(), ..Meta::default() };
         let (value, layout, cell, version) = match &self.content {
             Content::Packed { payload, unpack } => {
                 let x = unpack(payload.as_ref())?;
@@ -224,6 +227,14 @@ impl Saved {
         {
             (*value, *layout) = (x.0.cell.value(), x.0.layout.clone());
             (*cell, *version) = (x.0.cell.clone(), x.version());
+        }
+    }
+
+    /// The number of the value, unless it was packed.
+    pub fn value_id(&self) -> Option<u64> {
+        match &self.content {
+            Content::Value { value, .. } => Some(value.id),
+            Content::Packed { .. } => None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Value {
     pub device: Device,
     /// The user's line that recorded it.
     pub at: &'static Location<'static>,
+    /// The number of the latest placeholder this follows from; 0 if there is none, and it can be computed.
+    pub waits_for: u64,
     state: Mutex<State>,
 }
 
@@ -68,12 +70,22 @@ impl Value {
             Op::Full(x) => Op::Full(dtype.round(x)),
             other => other,
         };
-        let value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
-        // A `Full` value is computed by whoever reads it.
-        if !matches!(value.op, Op::Full(_)) {
+        let waits_for = operands.iter().map(|operand| operand.value.waits_for).max().unwrap_or(0);
+        let mut value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
+        value.waits_for = waits_for;
+        let value = Arc::new(value);
+        // A `Full` value is computed by whoever reads it, and what waits for a placeholder by nobody.
+        if waits_for == 0 && !matches!(value.op, Op::Full(_)) {
             device.append(&value);
         }
         value
+    }
+
+    /// A placeholder: data that nobody has given.
+    pub fn placeholder(shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Arc<Value> {
+        let mut value = Value::new(Op::Data, State::Pending(Operands::new()), shape, dtype, device, at);
+        value.waits_for = value.id;
+        Arc::new(value)
     }
 
     /// A value that lies on its device already.
@@ -84,27 +96,20 @@ impl Value {
         device: &Device,
         at: &'static Location<'static>,
     ) -> Arc<Value> {
-        Value::new(Op::Data, State::Ready(buffer), shape, dtype, device, at)
+        Arc::new(Value::new(Op::Data, State::Ready(buffer), shape, dtype, device, at))
     }
 
-    fn new(
-        op: Op,
-        state: State,
-        shape: Dims,
-        dtype: DType,
-        device: &Device,
-        at: &'static Location<'static>,
-    ) -> Arc<Value> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    fn new(op: Op, state: State, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Value {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         device.live().values.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Value { id, op, shape, dtype, device: device.clone(), at, state: Mutex::new(state) })
+        Value { id, op, shape, dtype, device: device.clone(), at, waits_for: 0, state: Mutex::new(state) }
     }
 
     /// What the value is, without its operands: it is never computed.
     pub fn without_operands(&self) -> Arc<Value> {
         let state = State::Pending(Operands::new());
-        Value::new(self.op.clone(), state, self.shape.clone(), self.dtype, &self.device, self.at)
+        Arc::new(Value::new(self.op.clone(), state, self.shape.clone(), self.dtype, &self.device, self.at))
     }
 
     /// The number of elements.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["error", "dtype", "shape", "data", "random", "single", "recycle"],
     &["tensor", "ops"],
-    &["autograd"],
+    &["autograd", "func"],
     &["plan"],
     &["device"],
     &["optim", "lib"],
