@@ -23,8 +23,11 @@ fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Adds a hook to a list that others may hold as well.
-fn push<F: Send + ?Sized + 'static>(list: &Arc<Mutex<Vec<(u64, Arc<F>)>>>, hook: Arc<F>) -> HookHandle
+/// Hooks in the order they were registered, in a list that others may hold as well.
+type List<F> = Arc<Mutex<Vec<(u64, Arc<F>)>>>;
+
+/// Adds a hook to a list.
+fn push<F: Send + ?Sized + 'static>(list: &List<F>, hook: Arc<F>) -> HookHandle
 where
     Arc<F>: Send + Sync,
 {
