@@ -172,6 +172,12 @@ pub(crate) struct Elements<'a, T: Stored> {
     read: Vec<T>,
 }
 
+impl<T: Stored> From<Vec<T>> for Elements<'_, T> {
+    fn from(read: Vec<T>) -> Self {
+        Elements { borrowed: &[], read }
+    }
+}
+
 impl<T: Stored> Elements<'_, T> {
     fn into_vec(mut self) -> Vec<T> {
         if self.read.is_empty() {
@@ -201,9 +207,15 @@ pub(crate) fn gather<'a, T: Stored>(x: &'a [T], layout: &Layout) -> Elements<'a,
     if layout.is_dense() {
         return Elements { borrowed: &x[layout.offset..][..layout.numel()], read: Vec::new() };
     }
-    let (layout, mut y) = (layout.merged(), T::room(layout.numel()));
-    in_lines(&mut y, 1, 1, &|start, y| read_into(x, &layout, start, y));
-    Elements { borrowed: &[], read: y }
+    let mut y = T::room(layout.numel());
+    read_all(x, layout, &mut y);
+    y.into()
+}
+
+/// The elements a layout reads, into as many places.
+pub(crate) fn read_all<T: Stored>(x: &[T], layout: &Layout, y: &mut [T]) {
+    let layout = layout.merged();
+    in_lines(y, 1, 1, &|start, y| read_into(x, &layout, start, y));
 }
 
 /// Runs shorter than this are not worth a copy each.

@@ -90,7 +90,7 @@ pub fn gradgradcheck(
         }
         let inputs: Vec<&Tensor> = first.wanted.iter().map(|&input| &x[input]).collect();
         let grad_outputs = v.iter().cloned().map(Some).collect();
-        let options = GradOptions { grad_outputs, create_graph: true, allow_unused: true, ..Default::default() };
+        let options = GradOptions { grad_outputs, create_graph: true, allow_unused: Some(true), ..Default::default() };
         Ok(grad(&outputs, &inputs, options)?.into_iter().flatten().collect())
     };
     Check::new("gradgradcheck", &gradients, &all.iter().collect::<Vec<_>>(), options)?.run()

@@ -2,11 +2,12 @@
 
 use crate::autograd::engine::Task;
 use crate::error::{Error, Kind, Result, misuse};
+use crate::tensor::Inner;
 use crate::tensor::Tensor;
-use crate::tensor::node::{Hooks, Node, NodeHooks};
+use crate::tensor::node::{Hooks, Node, NodeHooks, NodeInner};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Removes a hook, or the hooks of a group: [`HookHandle::remove`]. Dropping the handle leaves the hook in place.
 pub struct HookHandle(Vec<Box<dyn Fn() + Send + Sync>>);
@@ -188,6 +189,22 @@ impl Node {
     }
 }
 
+/// A tensor of a group: a leaf, whose node is made anew for every graph, or a result, which its node outlives.
+enum Member {
+    Leaf(Weak<Inner>),
+    Result(Weak<NodeInner>),
+}
+
+impl Member {
+    fn runs_in(&self, task: &Task) -> bool {
+        let node = match self {
+            Member::Leaf(x) => x.upgrade().and_then(|x| Tensor(x).gradient_edge()).map(|edge| edge.node),
+            Member::Result(node) => node.upgrade(),
+        };
+        node.is_some_and(|node| task.runs(&node))
+    }
+}
+
 /// What has arrived for a group of tensors in one run of backward.
 #[derive(Default)]
 struct Group {
@@ -223,21 +240,25 @@ pub fn register_multi_grad_hook(
     tensors: &[&Tensor],
     hook: impl Fn(&[Option<Tensor>]) + Send + Sync + 'static,
 ) -> Result<HookHandle> {
-    let mut edges = Vec::new();
+    let mut members = Vec::new();
     for x in tensors {
-        edges.push(x.gradient_edge().ok_or_else(|| untracked("register_multi_grad_hook", x))?);
+        let edge = x.gradient_edge().ok_or_else(|| untracked("register_multi_grad_hook", x))?;
+        members.push(match x.is_leaf() {
+            true => Member::Leaf(Arc::downgrade(&x.0)),
+            false => Member::Result(Arc::downgrade(&edge.node)),
+        });
     }
-    let nodes: Vec<_> = edges.iter().map(|edge| Arc::downgrade(&edge.node)).collect();
+    let members = Arc::new(members);
     let (hook, groups) = (Arc::new(hook), Arc::new(Mutex::new(Vec::<Group>::new())));
     let mut handle = HookHandle(Vec::new());
     for (i, x) in tensors.iter().enumerate() {
-        let (hook, groups, nodes) = (hook.clone(), groups.clone(), nodes.clone());
+        let (hook, groups, members) = (hook.clone(), groups.clone(), members.clone());
         let one = x.register_hook(move |g| {
             let task = Task::current()?;
             let mut all = groups.lock();
             let at = all.iter().position(|group| group.task == task.id).unwrap_or_else(|| {
-                let left = nodes.iter().filter(|node| node.upgrade().is_some_and(|node| task.runs(&node))).count();
-                all.push(Group { task: task.id, left, gradients: vec![None; nodes.len()] });
+                let left = members.iter().filter(|member| member.runs_in(&task)).count();
+                all.push(Group { task: task.id, left, gradients: vec![None; members.len()] });
                 all.len() - 1
             });
             all[at].gradients[i] = Some(g.clone());

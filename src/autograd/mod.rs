@@ -3,6 +3,7 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
+mod budget;
 mod checkpoint;
 mod engine;
 mod function;
@@ -17,6 +18,7 @@ pub use crate::tensor::node::{CreationHookGuard, Node, node_creation_hook};
 pub use crate::tensor::saved::{
     SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, saved_tensors_hooks,
 };
+pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
@@ -58,8 +60,9 @@ pub struct GradOptions {
     pub retain_graph: Option<bool>,
     /// Record the pass itself, so that the results can be differentiated again.
     pub create_graph: bool,
-    /// Give `None` for an input that the outputs do not depend on, or that needs no gradient, instead of an error.
-    pub allow_unused: bool,
+    /// Whether an input that the outputs do not depend on, or that needs no gradient, gives `None` instead of an error: only
+    /// with `materialize_grads`, unless it is said.
+    pub allow_unused: Option<bool>,
     /// Give zeros for such an input.
     pub materialize_grads: bool,
 }
@@ -87,7 +90,10 @@ pub struct GradOptions {
 #[track_caller]
 pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
     let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
-    let unused = options.allow_unused || options.materialize_grads;
+    let unused = options.allow_unused.unwrap_or(options.materialize_grads);
+    if options.materialize_grads && !unused {
+        return Err(Error::new(Kind::Graph, "grad: materialize_grads gives zeros for what allow_unused refuses"));
+    }
     if let Some(i) = edges.iter().position(Option::is_none).filter(|_| !unused) {
         let shape = inputs[i].shape();
         return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
@@ -148,7 +154,7 @@ pub fn grad_at(outputs: &[&Tensor], inputs: &[GradientEdge], options: GradOption
 fn capture(outputs: &[&Tensor], edges: &[Option<Edge>], options: &GradOptions) -> Result<Vec<Option<Tensor>>> {
     let roots = roots("grad", outputs, &options.grad_outputs)?;
     let gradients = Walk::of(options.create_graph, options.retain_graph).run(roots, Goal::Capture(edges))?;
-    let unused = options.allow_unused || options.materialize_grads;
+    let unused = options.allow_unused.unwrap_or(options.materialize_grads);
     if let Some(i) = gradients.iter().position(Option::is_none).filter(|_| !unused) {
         let shape = edges[i].as_ref().map(|edge| edge.node.outputs[edge.output].shape.to_vec());
         return Err(Error::new(

@@ -8,25 +8,25 @@ use crate::tensor::node::record;
 use crate::tensor::{Tensor, View};
 
 macro_rules! in_place {
-    ($($(#[$doc:meta])* $name:ident $method:ident;)*) => { impl Tensor { $(
+    ($($(#[$doc:meta])* $name:ident $method:ident($($arg:ident: $type:ty),*);)*) => { impl Tensor { $(
+        #[doc = concat!("`x ← ", stringify!($method), "(x, ..)`: [`Tensor::", stringify!($method), "`] in place.")]
+        ///
         $(#[$doc])*
         ///
         /// # Errors
         /// If this is a leaf that requires grad, or a view of one, and recording is on.
         ///
         /// # Panics
-        /// If the operand does not broadcast to this tensor's shape.
+        /// As the operation, and if its result has another shape or a type that this tensor's storage cannot hold.
         #[track_caller]
-        pub fn $name(&self, b: impl Into<Arg>) -> Result<&Tensor> {
-            let y = self.before(stringify!($name))?.$method(b);
+        pub fn $name(&self, $($arg: $type),*) -> Result<&Tensor> {
+            let y = self.before(stringify!($name))?.$method($($arg),*);
             Ok(self.rebind(stringify!($name), y))
         }
     )* } };
 }
 
 in_place! {
-    /// `x ← x + b`.
-    ///
     /// ```
     /// use wgrad::{Device, Tensor};
     /// let x = Tensor::zeros([2, 2], &Device::cpu());
@@ -34,13 +34,50 @@ in_place! {
     /// assert_eq!(x.to_vec::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
-    add_ add;
-    /// `x ← x - b`.
-    sub_ sub;
-    /// `x ← x b`.
-    mul_ mul;
-    /// `x ← x / b`.
-    div_ div;
+    add_ add(b: impl Into<Arg>);
+    sub_ sub(b: impl Into<Arg>);
+    mul_ mul(b: impl Into<Arg>);
+    div_ div(b: impl Into<Arg>);
+    pow_ pow(b: impl Into<Arg>);
+    fmod_ fmod(b: impl Into<Arg>);
+    remainder_ remainder(b: impl Into<Arg>);
+    lerp_ lerp(end: &Tensor, weight: impl Into<Arg>);
+    addcmul_ addcmul(a: &Tensor, b: &Tensor, value: impl Into<Arg>);
+    addcdiv_ addcdiv(a: &Tensor, b: &Tensor, value: impl Into<Arg>);
+    clamp_ clamp(min: impl Into<Arg>, max: impl Into<Arg>);
+    clamp_min_ clamp_min(min: impl Into<Arg>);
+    clamp_max_ clamp_max(max: impl Into<Arg>);
+    neg_ neg();
+    abs_ abs();
+    sign_ sign();
+    square_ square();
+    sqrt_ sqrt();
+    rsqrt_ rsqrt();
+    reciprocal_ reciprocal();
+    exp_ exp();
+    expm1_ expm1();
+    log_ log();
+    log1p_ log1p();
+    sin_ sin();
+    cos_ cos();
+    tanh_ tanh();
+    sigmoid_ sigmoid();
+    relu_ relu();
+    silu_ silu();
+    floor_ floor();
+    ceil_ ceil();
+    round_ round();
+    trunc_ trunc();
+    tril_ tril(diagonal: isize);
+    triu_ triu(diagonal: isize);
+    cumsum_ cumsum(dim: isize);
+    masked_fill_ masked_fill(mask: &Tensor, value: impl Into<Arg>);
+    masked_scatter_ masked_scatter(mask: &Tensor, source: &Tensor);
+    index_add_ index_add(dim: isize, index: &Tensor, source: &Tensor, alpha: f64);
+    index_copy_ index_copy(dim: isize, index: &Tensor, source: &Tensor);
+    index_fill_ index_fill(dim: isize, index: &Tensor, value: impl Into<Arg>);
+    scatter_ scatter(dim: isize, index: &Tensor, source: impl Into<Arg>);
+    scatter_add_ scatter_add(dim: isize, index: &Tensor, source: &Tensor);
 }
 
 impl Tensor {
@@ -51,7 +88,7 @@ impl Tensor {
     #[track_caller]
     pub fn zero_(&self) -> Result<&Tensor> {
         let x = self.before("zero_")?;
-        let y = record(x.zeros_like(), "ZeroBackward0", &[&x], &[], |_| vec![None]);
+        let y = record(x.zeros_like(), "ZeroBackward0", &[&x], &[], |call| vec![Some(call.g.zeros_like())]);
         Ok(self.rebind("zero_", y))
     }
 
@@ -72,7 +109,7 @@ impl Tensor {
         let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
         let y = source.detach().snapshot().expand(self.shape()).cast(self.dtype());
         let y = record(y, "CopyBackwards", &[&x, source], &[], move |call| {
-            vec![None, call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
+            vec![call.needs[0].then(|| call.g.zeros_like()), call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
         });
         Ok(self.rebind("copy_", y))
     }
@@ -108,6 +145,15 @@ impl Tensor {
                 Kind::InPlace,
                 format!(
                     "{op}: a view of shape {shape:?} that was made under no_grad cannot be changed in place outside"
+                ),
+            ));
+        }
+        if recording && self.requires_grad() && self.0.view.as_ref().is_some_and(|view| view.several) {
+            let shape = self.shape();
+            return Err(Error::new(
+                Kind::InPlace,
+                format!(
+                    "{op}: a view of shape {shape:?} that was made with others by one operation cannot be changed in place"
                 ),
             ));
         }
@@ -157,6 +203,10 @@ impl Tensor {
             _ => None,
         };
         cell.rebind(value, site());
+        // A rule that reads its result reads this storage, and notices when it is changed again.
+        if let Some(node) = new.grad_fn() {
+            node.0.results_lie_in(self);
+        }
         if let Some(edge) = history {
             let history = base.0.meta.lock().history + 1;
             base.take_history(edge, history);
@@ -174,5 +224,17 @@ impl Tensor {
     /// ```
     pub fn detach(&self) -> Tensor {
         self.alias(self.0.layout.clone())
+    }
+
+    /// A leaf of its own, with the same elements, that requires grad if this one does.
+    ///
+    /// # Errors
+    /// If this is no leaf: [`Tensor::copy`] has a history, and [`Tensor::detach`] none.
+    pub fn deep_copy(&self) -> Result<Tensor> {
+        if !self.is_leaf() {
+            let shape = self.shape();
+            return Err(Error::new(Kind::Graph, format!("deep_copy: only leaves, not a result of shape {shape:?}")));
+        }
+        self.detach().copy().requires_grad_(self.requires_grad())
     }
 }

@@ -319,12 +319,12 @@ impl Tensor {
                 let run = run as isize;
                 let mut state = h.select(0, run);
                 let mut cell = c.as_ref().map(|c| c.select(0, run));
-                let projected = x.linear(w.ih, w.bias.map(|(b, _)| b));
+                let projected = x.linear(w.ih, w.bias.map(|(b, _)| b)).unbind(0);
                 let steps = x.size(0);
                 let mut states = vec![state.clone(); steps];
                 for i in 0..steps {
                     let t = if direction == 0 { i } else { steps - 1 - i };
-                    (state, cell) = kind.step(&projected.select(0, t as isize), &state, cell.as_ref(), w);
+                    (state, cell) = kind.step(&projected[t], &state, cell.as_ref(), w);
                     states[t] = state.clone();
                 }
                 both.push(Tensor::stack(&states, 0));

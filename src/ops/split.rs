@@ -66,13 +66,17 @@ impl Tensor {
         if sizes.iter().any(|&size| size < 0) || sizes.iter().sum::<isize>() != n {
             misuse("split", format!("sizes {sizes:?} do not add up to dimension {d} of {:?}", self.shape()));
         }
-        let mut start = 0;
-        let mut pieces = Vec::with_capacity(sizes.len());
-        for size in sizes {
-            pieces.push(self.narrow(d as isize, start, size as usize));
-            start += size as usize;
-        }
-        pieces
+        let dim = d as isize;
+        let make = |x: &Tensor| {
+            let mut start = 0;
+            let mut pieces = Vec::with_capacity(sizes.len());
+            for size in sizes {
+                pieces.push(x.narrow(dim, start, size as usize));
+                start += size as usize;
+            }
+            pieces
+        };
+        self.several("SplitBackward0", make, move |gradients| Tensor::cat(gradients, dim))
     }
 
     /// At most `chunks` views of pieces of one dimension: all of one size but the last, which may be smaller, so that
@@ -111,11 +115,15 @@ impl Tensor {
     #[track_caller]
     pub fn unbind(&self, dim: isize) -> Vec<Tensor> {
         let d = self.axis_of("unbind", dim);
-        let mut parts = Vec::with_capacity(self.shape()[d]);
-        for i in 0..self.shape()[d] {
-            parts.push(self.select(d as isize, i as isize));
-        }
-        parts
+        let dim = d as isize;
+        let make = |x: &Tensor| {
+            let mut parts = Vec::with_capacity(x.shape()[d]);
+            for i in 0..x.shape()[d] {
+                parts.push(x.select(dim, i as isize));
+            }
+            parts
+        };
+        self.several("UnbindBackward0", make, move |gradients| Tensor::stack(gradients, dim))
     }
 
     /// Views of pieces of one dimension: as many as a number says, the first ones larger by one where it does not

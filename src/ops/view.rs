@@ -6,7 +6,8 @@
 use crate::error::misuse;
 use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axis, broadcast};
-use crate::tensor::node::record;
+use crate::tensor::mode::no_grad;
+use crate::tensor::node::{record, record_all};
 use crate::tensor::{Meta, Replay, Tensor, View};
 
 impl Tensor {
@@ -21,8 +22,10 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let view = match &self.0.view {
-            Some(View { base, replay: first }) => View { base: base.clone(), replay: first.then(replay) },
-            None => View { base: self.clone(), replay: Replay::new(replay) },
+            Some(View { base, replay: first, .. }) => {
+                View { base: base.clone(), replay: first.then(replay), several: false }
+            }
+            None => View { base: self.clone(), replay: Replay::new(replay), several: false },
         };
         self.viewed_from(name, layout, view, rule)
     }
@@ -39,6 +42,45 @@ impl Tensor {
         let meta = Meta { history: view.base.0.meta.lock().history, ..Meta::default() };
         let y = Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), meta, Some(view));
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
+    }
+
+    /// Views that one operation makes together, as `make` makes them one by one; its gradient is what `rule` makes of
+    /// theirs. While they are tracked they cannot be changed in place.
+    #[track_caller]
+    pub(crate) fn several(
+        &self,
+        name: &'static str,
+        make: impl FnOnce(&Tensor) -> Vec<Tensor>,
+        rule: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
+    ) -> Vec<Tensor> {
+        let parts = {
+            let _unrecorded = no_grad();
+            make(self)
+        };
+        let apart = |y: &Tensor| {
+            let view = y.0.view.as_ref().map(|View { base, replay, .. }| View {
+                base: base.clone(),
+                replay: replay.clone(),
+                several: true,
+            });
+            let history = y.0.meta.lock().history;
+            let meta = Meta { history, ..Meta::default() };
+            Tensor::from_parts(y.0.cell.clone(), y.0.layout.clone(), y.dtype(), y.device(), meta, view)
+        };
+        let parts: Vec<Tensor> = parts.iter().map(apart).collect();
+        let shapes: Vec<Dims> = parts.iter().map(|y| Dims::from_slice(y.shape())).collect();
+        let ys: Vec<&Tensor> = parts.iter().collect();
+        record_all(&ys, name, &[self], &[], move |call| {
+            let zeros = |shape: &Dims| full(0.0, shape.clone(), call.g.dtype(), &call.g.device());
+            let gradients: Vec<Tensor> = call
+                .gradients
+                .iter()
+                .zip(&shapes)
+                .map(|(g, shape)| g.clone().unwrap_or_else(|| zeros(shape)))
+                .collect();
+            Ok(vec![Some(rule(&gradients))])
+        });
+        parts
     }
 
     /// A view that leaves elements out: its gradient is 0 in all places but the view's.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// A read that is under way.
@@ -79,6 +80,10 @@ pub struct Stats {
     pub bind_groups: u64,
     /// Bytes of device memory in buffers, pooled ones included.
     pub bytes: u64,
+    /// Values that exist now, computed or pending.
+    pub values: u64,
+    /// Nodes of autograd graphs that exist now.
+    pub nodes: u64,
 }
 
 /// The pending graph at the moment it is played: values in an order in which operands come first.
@@ -148,6 +153,14 @@ struct Inner {
     pending: Mutex<Vec<Weak<Value>>>,
     playing: Mutex<()>,
     random: Mutex<Stream>,
+    live: Live,
+}
+
+/// What exists of a device's values and of the nodes that made them, in all threads.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub values: AtomicU64,
+    pub nodes: AtomicU64,
 }
 
 /// The pending graph is played when it has this many nodes, so that an endless loop without a read cannot fill memory.
@@ -160,6 +173,7 @@ impl Device {
             pending: Mutex::default(),
             playing: Mutex::default(),
             random: Mutex::new(Stream { seed: 0, stream: 0 }),
+            live: Live::default(),
         }))
     }
 
@@ -194,7 +208,13 @@ impl Device {
 
     /// Counts of what the device has done.
     pub fn stats(&self) -> Stats {
-        self.0.backend.stats()
+        let Live { values, nodes } = &self.0.live;
+        let [values, nodes] = [values, nodes].map(|n| n.load(Ordering::Relaxed));
+        Stats { values, nodes, ..self.0.backend.stats() }
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.0.live
     }
 
     /// The last plan in words: its kernels, what each fuses, and its buffers. Empty on the CPU, which has no plans.

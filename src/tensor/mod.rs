@@ -61,6 +61,8 @@ pub(crate) struct Cell {
 pub(crate) struct View {
     pub base: Tensor,
     pub replay: Replay,
+    /// Whether one operation made it together with others.
+    pub several: bool,
 }
 
 /// The steps from a base to a view, the last one first: a list, since a closure around a closure would recurse.
@@ -282,7 +284,7 @@ impl Tensor {
 
     /// What autograd knows, after a view has taken over the history that its base was given since.
     pub(crate) fn refreshed(&self) -> parking_lot::MutexGuard<'_, Meta> {
-        if let Some(View { base, replay }) = &self.0.view {
+        if let Some(View { base, replay, .. }) = &self.0.view {
             let history = base.0.meta.lock().history;
             if self.0.meta.lock().history != history {
                 let _recording = mode::enable_grad();

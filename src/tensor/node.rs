@@ -136,6 +136,7 @@ pub(crate) fn record_all(
             Save::Output => Saved::new(ys[0], None, Some(0)),
         })
         .collect();
+    ys[0].0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
     // Asked for first: a view may record the history it takes over from its base, and nodes before this one.
     let edges = inputs.iter().map(|x| x.gradient_edge()).collect();
     let node = Arc::new(NodeInner {
@@ -202,6 +203,7 @@ fn next_order() -> u64 {
 
 impl NodeInner {
     pub fn accumulate(leaf: &Tensor, hooks: Hooks) -> Arc<NodeInner> {
+        leaf.0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
         Arc::new(NodeInner {
             name: "AccumulateGrad",
             // Run as soon as the gradient is complete, so that it is not kept longer than needed.
@@ -230,6 +232,13 @@ impl NodeInner {
                     self.at.line()
                 ),
             )),
+        }
+    }
+
+    /// Where a saved result lies, now that an operation in place has written it into another storage.
+    pub fn results_lie_in(&self, x: &Tensor) {
+        if let Function::Rule { saved, .. } = &self.function {
+            saved.lock().iter_mut().flatten().for_each(|saved| saved.move_result(x));
         }
     }
 
@@ -316,6 +325,7 @@ impl std::fmt::Debug for Node {
 /// Long graphs are dropped node by node, never by recursion.
 impl Drop for NodeInner {
     fn drop(&mut self) {
+        self.outputs[0].device.live().nodes.fetch_sub(1, Ordering::Relaxed);
         let mut rest = Vec::new();
         self.take_links(&mut rest);
         while let Some(node) = rest.pop() {

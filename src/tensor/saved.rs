@@ -217,6 +217,16 @@ impl Saved {
         Ok(Tensor::from_parts(cell, layout.clone(), value.dtype, value.device.clone(), meta(edge), None))
     }
 
+    /// Notes that a result lies in another tensor's storage.
+    pub fn move_result(&mut self, x: &Tensor) {
+        if let (Some(_), Content::Value { value, layout, cell, version: Some(version) }) =
+            (self.output, &mut self.content)
+        {
+            (*value, *layout) = (x.0.cell.value(), x.0.layout.clone());
+            (*cell, *version) = (x.0.cell.clone(), x.version());
+        }
+    }
+
     /// The bytes that are kept alive by it, as far as it is known.
     pub fn bytes(&self) -> usize {
         match &self.content {

@@ -97,7 +97,14 @@ impl Value {
     ) -> Arc<Value> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        device.live().values.fetch_add(1, Ordering::Relaxed);
         Arc::new(Value { id, op, shape, dtype, device: device.clone(), at, state: Mutex::new(state) })
+    }
+
+    /// What the value is, without its operands: it is never computed.
+    pub fn without_operands(&self) -> Arc<Value> {
+        let state = State::Pending(Operands::new());
+        Value::new(self.op.clone(), state, self.shape.clone(), self.dtype, &self.device, self.at)
     }
 
     /// The number of elements.
@@ -144,6 +151,7 @@ impl Value {
 /// Long chains of pending values are dropped one by one, never by recursion.
 impl Drop for Value {
     fn drop(&mut self) {
+        self.device.live().values.fetch_sub(1, Ordering::Relaxed);
         let State::Pending(operands) = self.state.get_mut() else { return };
         let mut rest = std::mem::take(operands);
         while let Some(operand) = rest.pop() {

@@ -24,7 +24,7 @@ fn projected(case: &Case, x: &[Tensor]) -> Tensor {
 /// `⟨∇⟨u, f⟩, v⟩`, itself part of the graph.
 fn slope(case: &Case, x: &[Tensor]) -> Tensor {
     let inputs: Vec<&Tensor> = x.iter().collect();
-    let options = GradOptions { create_graph: true, allow_unused: true, ..Default::default() };
+    let options = GradOptions { create_graph: true, allow_unused: Some(true), ..Default::default() };
     let g = grad(&[&projected(case, x)], &inputs, options).unwrap();
     let dots = g.iter().zip(x).enumerate().filter_map(|(i, (g, x))| {
         g.as_ref().map(|g| (g * direction(x.shape(), 200 + i as u64, x.dtype(), &x.device())).sum())

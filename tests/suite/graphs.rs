@@ -45,6 +45,30 @@ fn chains_of_100_000_nodes_record_differentiate_and_drop() {
 }
 
 #[test]
+fn a_million_nodes_record_differentiate_and_drop() {
+    on_small_stack(|| {
+        let x = leaf(&[1.0], &Device::cpu());
+        let y = (0..1_000_000).fold(x.clone(), |y, i| if i % 2 == 0 { -y } else { y + 1.0 });
+        y.sum().backward().unwrap();
+        assert_eq!(values(&x.grad().unwrap()), [1.0]);
+        drop(y);
+    });
+}
+
+#[test]
+fn a_thousand_threads_share_a_leaf() {
+    for dev in devices().into_iter().filter(|dev| !dev.name().starts_with("twin")) {
+        let x = leaf(&[2.0], &dev);
+        std::thread::scope(|scope| {
+            for _ in 0..1_000 {
+                scope.spawn(|| (&x * &x).sum().backward().unwrap());
+            }
+        });
+        assert_eq!(values(&x.grad().unwrap()), [4000.0], "{}", dev.name());
+    }
+}
+
+#[test]
 fn a_chain_that_was_never_computed_drops_on_a_small_stack() {
     on_small_stack(|| {
         let _unrecorded = no_grad();

@@ -18,5 +18,7 @@ mod plans;
 mod programs;
 mod reductions;
 mod sabotage;
+mod saved;
 mod seeds;
+mod semantics;
 mod spatial;

@@ -19,7 +19,7 @@ fn everything(case: &Case, dev: &Device) -> Vec<(String, Vec<f32>)> {
             break;
         }
         let weighted = (&y * direction(y.shape(), 100, DType::F32, dev)).sum();
-        let options = GradOptions { create_graph: true, allow_unused: true, ..Default::default() };
+        let options = GradOptions { create_graph: true, allow_unused: Some(true), ..Default::default() };
         let g: Vec<Tensor> =
             grad(&[&weighted], &inputs, options).unwrap().into_iter().flatten().map(|g| g.flatten(0, -1)).collect();
         if g.is_empty() {

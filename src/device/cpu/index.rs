@@ -2,7 +2,7 @@
 
 use super::reduce::Folded;
 use super::refused;
-use crate::data::{Data, Stored, View, gather as read, in_lines};
+use crate::data::{Data, Elements, Stored, View, gather as read, in_lines};
 use crate::error::Result;
 use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};
@@ -11,9 +11,11 @@ use std::ops::Range;
 
 /// The places in a layout that an index names, in the index's order: runs of elements, `step` apart.
 pub(super) struct Places {
-    starts: Vec<usize>,
+    starts: Elements<'static, u32>,
     run: usize,
     step: isize,
+    /// How many of the starts belong to each line: an index of the dimensions before the indexed one.
+    per_line: usize,
 }
 
 impl Places {
@@ -45,28 +47,29 @@ impl Places {
         let mut lines = part(layout, 0..rank, layout.offset);
         lines.strides[dim] = 0;
         let (lines, along) = (lines.merged(), layout.strides[dim]);
-        let mut starts = vec![0; index.len()];
+        let mut starts = u32::room(index.len());
         in_lines(&mut starts, 1, 2, &|start, starts| {
             lines.runs(start, starts.len(), |i, at, stride, n| {
                 for k in 0..n {
                     let wanted = index[start + i + k] as isize * along;
-                    starts[i + k] = (at as isize + k as isize * stride + wanted) as usize;
+                    starts[i + k] = (at as isize + k as isize * stride + wanted) as u32;
                 }
             });
         });
-        Ok(Places { starts, run, step })
+        let per_line = numel(&head.shape[dim..]);
+        Ok(Places { starts: Elements::from(starts), run, step, per_line })
     }
 }
 
 /// The elements of `x` at the places.
 pub(super) fn gather<T: Stored>(x: &[T], places: &Places) -> Data {
-    let Places { starts, run, step } = places;
+    let Places { starts, run, step, .. } = places;
     let mut y = T::room(starts.len() * run);
     in_lines(&mut y, *run, 2, &|first, y| {
         let starts = &starts[first..];
         match (*run, *step) {
-            (1, _) => y.iter_mut().zip(starts).for_each(|(y, &at)| *y = x[at]),
-            (run, 1) => y.chunks_mut(run).zip(starts).for_each(|(y, &at)| y.copy_from_slice(&x[at..][..run])),
+            (1, _) => y.iter_mut().zip(starts).for_each(|(y, &at)| *y = x[at as usize]),
+            (run, 1) => y.chunks_mut(run).zip(starts).for_each(|(y, &at)| y.copy_from_slice(&x[at as usize..][..run])),
             (run, step) => {
                 for (y, &at) in y.chunks_mut(run).zip(starts) {
                     let place = |k: usize| (at as isize + k as isize * step) as usize;
@@ -78,16 +81,37 @@ pub(super) fn gather<T: Stored>(x: &[T], places: &Places) -> Data {
     T::wrap(y)
 }
 
-/// Entries of one place in their order: folded with what is there, or in its stead. The places lie in a row-major `base`.
-pub(super) fn scatter<T: Folded>(fold: Option<Fold>, mut base: Data, source: View, places: &Places) -> Data {
-    let (y, source) = (T::slice_mut(&mut base), source.values::<T>());
-    for (&at, x) in places.starts.iter().zip(source.chunks(places.run)) {
-        let y = &mut y[at..][..places.run];
-        match fold {
-            None => y.copy_from_slice(x),
-            Some(fold) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(fold, *y, x)),
+/// Entries of one place in their order: folded with what is there, or in its stead. The places along dimension `dim` lie
+/// in a row-major `base` of a shape.
+pub(super) fn scatter<T: Folded>(
+    fold: Option<Fold>,
+    mut base: Data,
+    source: View,
+    places: &Places,
+    (shape, dim): (&[usize], usize),
+) -> Data {
+    let source = source.values::<T>();
+    let Places { starts, run, per_line, .. } = places;
+    let lines = |first: usize, origin: usize, y: &mut [T], starts: &[u32]| {
+        for (&at, x) in starts.iter().zip(source[first * run..].chunks(*run)) {
+            let y = &mut y[at as usize - origin..][..*run];
+            match fold {
+                None => y.copy_from_slice(x),
+                Some(fold) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(fold, *y, x)),
+            }
         }
+    };
+    let line = numel(&shape[dim..]);
+    let y = T::slice_mut(&mut base);
+    if starts.len() / (*per_line).max(1) * line != y.len() {
+        // The index leaves lines out.
+        lines(0, 0, y, starts);
+        return base;
     }
+    in_lines(y, line, 2, &|first, y| {
+        let count = y.len() / line;
+        lines(first * per_line, first * line, y, &starts[first * per_line..][..count * per_line]);
+    });
     base
 }
 

@@ -109,11 +109,15 @@ rows! {
         cpu: |x| x * (0.5 * libm::erfc(x * -FRAC_1_SQRT_2)),
         single: x * single::normal_cdf(x),
         wgsl: "gelu_(x)",
-        grad: [|g, x| {
-            let density = (x * x * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
-            g * ((x * -FRAC_1_SQRT_2).erfc() * 0.5 + x * density)
-        }],
+        grad: [|g, x| g * map(&rows::gelu_slope, &[x.into()])],
         test: [(-4.0, 4.0)], at [0.0, 20.0, -5.0, -10.0, f64::INFINITY, f64::NAN], within 2e-6,
+    }
+    gelu_slope(x) => "GeluSlope" Float {
+        cpu: |x| 0.5 * libm::erfc(x * -FRAC_1_SQRT_2) + x * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (-0.5 * x * x).exp(),
+        single: single::normal_cdf(x) + x * (0.398_942_3 * single::exp(-0.5 * x * x)),
+        wgsl: "normal_cdf_(x) + x * (0.3989423 * exp_(-0.5 * x * x))",
+        grad: [|g, x| g * (2.0 - x * x) * (x * x * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2)],
+        test: [(-4.0, 4.0)], at [0.0, 20.0, -5.0, -10.0], within 2e-6, of 0.5,
     }
     /// [`Tensor::gelu`] by a hyperbolic tangent: `x (1 + tanh u) / 2` for `u = √(2/π) (x + 0.044715 x³)`; PyTorch's
     /// `approximate="tanh"`. Derivative: `(1 + t + x (1 - t²) u′) / 2` for `t = tanh u`.

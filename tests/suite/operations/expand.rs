@@ -40,17 +40,21 @@ impl<'a> Macro<'a> {
 
     fn expand(&self, bound: &Bound) -> String {
         let mut text = self.body.replace("$(#[$doc])*", &bound.docs);
-        for (name, values) in &bound.many {
-            while let Some(at) = text.match_indices("$(").map(|(at, _)| at).find(|&at| {
-                let inner = group(&text[at + 1..]).0;
-                !inner.contains("$(") && inner.contains(&format!("${name}"))
-            }) {
-                let (inner, after) = group(&text[at + 1..]);
-                let end = after.find(['*', '?', '+']).expect("a repetition has a sign");
-                let separator = &after[..end];
-                let each: Vec<String> = values.iter().map(|x| inner.replace(&format!("${name}"), x)).collect();
-                text = format!("{}{}{}", &text[..at], each.join(separator), &after[end + 1..]);
-            }
+        let repeats = |inner: &str, name: &str| inner.contains(&format!("${name}"));
+        while let Some((at, values)) = text.match_indices("$(").find_map(|(at, _)| {
+            let inner = group(&text[at + 1..]).0;
+            let first = bound.many.iter().find(|(name, _)| repeats(inner, name)).filter(|_| !inner.contains("$("));
+            first.map(|(_, values)| (at, values))
+        }) {
+            let (inner, after) = group(&text[at + 1..]);
+            let end = after.find(['*', '?', '+']).expect("a repetition has a sign");
+            let all = bound.many.iter().filter(|(name, _)| repeats(inner, name));
+            let all: Vec<_> = all.collect();
+            let each: Vec<String> = (0..values.len())
+                .map(|i| all.iter().fold(inner.to_string(), |text, (name, x)| text.replace(&format!("${name}"), &x[i])))
+                .collect();
+            let separator = after[..end].replace(',', ", ");
+            text = format!("{}{}{}", &text[..at], each.join(&separator), &after[end + 1..]);
         }
         let mut one: Vec<&(&str, String)> = bound.one.iter().collect();
         // The longest names first: `$max` must not be found in `$max_indices`.
@@ -115,8 +119,11 @@ fn matched<'a, 't>(pattern: &'a str, text: &'t str, bound: &mut Bound<'a>) -> Op
                 "ident" => text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len()),
                 "literal" if text.starts_with('"') => text[1..].find('"')? + 2,
                 "literal" => text.find(|c: char| !c.is_alphanumeric() && c != '.' && c != '-').unwrap_or(text.len()),
-                // Expressions and types go on to what stands next in the pattern.
-                _ => length_until(text, pattern.chars().next()?)?,
+                // Expressions and types go on to what stands next in the pattern, or to the end of a repetition.
+                _ => match pattern.chars().next() {
+                    Some(next) => length_until(text, next)?,
+                    None => length_until(text, ',').into_iter().chain(length_until(text, ')')).min()?,
+                },
             };
             if length == 0 {
                 return None;

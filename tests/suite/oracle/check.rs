@@ -80,7 +80,7 @@ pub fn second(
 ) -> Result<Vec<Option<Tensor>>, Stop> {
     let total = dots(gradients.into_iter().zip(directions).filter_map(|(g, v)| Some((g?, v))));
     Ok(match total.filter(Tensor::requires_grad) {
-        Some(total) => grad(&[&total], by, GradOptions { allow_unused: true, ..Default::default() })?,
+        Some(total) => grad(&[&total], by, GradOptions { allow_unused: Some(true), ..Default::default() })?,
         None => vec![None; by.len()],
     })
 }
@@ -128,7 +128,7 @@ pub fn expression(checker: &mut Checker) -> Result<(), Stop> {
     let (ys, given): (Vec<&Tensor>, Vec<&Tensor>) =
         outputs.iter().zip(&cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?))).unzip();
     let grad_outputs = given.iter().map(|&c| Some(c.clone())).collect();
-    let options = GradOptions { grad_outputs, create_graph: true, allow_unused: true, ..Default::default() };
+    let options = GradOptions { grad_outputs, create_graph: true, allow_unused: Some(true), ..Default::default() };
     let directions = names.iter().zip(&xs).map(|(name, x)| checker.tensor(&products["directions"][name], x)).collect();
     let wanted: Vec<&Tensor> = xs.iter().chain(&given).copied().collect();
     let mut seconds = second(grad(&ys, &xs, options)?, directions, &wanted)?;

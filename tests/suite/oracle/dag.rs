@@ -31,7 +31,7 @@ pub fn program(checker: &mut Checker) -> Result<(), Stop> {
     let total = loss(checker, &values).expect("a program has results");
     let (names, xs): (Vec<&String>, Vec<&Tensor>) =
         entries(&case["directions"]).map(|(name, _)| (name, &leaves[name.as_str()])).unzip();
-    let options = GradOptions { create_graph: true, allow_unused: true, ..Default::default() };
+    let options = GradOptions { create_graph: true, allow_unused: Some(true), ..Default::default() };
     let directions = names.iter().zip(&xs).map(|(name, x)| checker.tensor(&case["directions"][name], x)).collect();
     let products = second(grad(&[&total], &xs, options)?, directions, &xs)?;
     for (name, product) in names.iter().zip(&products) {

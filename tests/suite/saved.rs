@@ -1,0 +1,224 @@
+//! What is kept for backward: checkpoints, budgets, hooks, and what is let go.
+
+use crate::common::{devices, on_every_device, own_devices};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wgrad::autograd::{
+    CheckpointOptions, GradOptions, checkpoint, checkpoint_sequential, disable_saved_tensors_hooks, grad,
+    memory_budget, queue_callback, register_multi_grad_hook, saved_tensors_hooks,
+};
+use wgrad::{BackwardOptions, Device, Result, Tensor, catch};
+
+fn leaf(shape: &[usize], dev: &Device) -> Tensor {
+    (Tensor::rand(shape, dev) - 0.5).detach().copy().requires_grad_(true).unwrap()
+}
+
+fn bits(x: &Tensor) -> Vec<u32> {
+    x.grad().expect("it has a gradient").to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+/// A block with a product, a norm, random numbers and an activation.
+fn block(x: &Tensor, w: &Tensor) -> Tensor {
+    x.linear(w, None).layer_norm(w.size(0) as usize, None, None, 1e-5).gelu().dropout(0.3, true)
+}
+
+/// Gradients of a deep network, whose blocks are run by `run`.
+fn gradients(dev: &Device, run: impl Fn(&Tensor, &Tensor) -> Tensor) -> Vec<Vec<u32>> {
+    dev.manual_seed(3);
+    let x = leaf(&[4, 8], dev);
+    let ws: Vec<Tensor> = (0..4).map(|_| leaf(&[8, 8], dev)).collect();
+    ws.iter().fold(x.clone(), |x, w| run(&x, w)).pow(2.0).sum().backward().unwrap();
+    ws.iter().chain([&x]).map(bits).collect()
+}
+
+#[test]
+fn checkpoints_give_the_same_bits_with_the_same_random_numbers() {
+    for dev in own_devices() {
+        let plain = gradients(&dev, block);
+        let one = |x: &[Tensor]| vec![block(&x[0], &x[1])];
+        let once = gradients(&dev, |x, w| checkpoint(one, &[x, w], CheckpointOptions::default()).remove(0));
+        assert_eq!(plain, once, "{}", dev.name());
+        let nested = move |x: &[Tensor]| checkpoint(one, &[&x[0], &x[1]], CheckpointOptions::default());
+        let twice = gradients(&dev, |x, w| checkpoint(nested, &[x, w], CheckpointOptions::default()).remove(0));
+        assert_eq!(plain, twice, "{}", dev.name());
+    }
+}
+
+#[test]
+fn a_checkpoint_stops_early_and_frees_what_it_computed() {
+    on_every_device(|dev| {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = steps.clone();
+        let f = move |x: &[Tensor]| {
+            let y = x[0].exp();
+            count.fetch_add(1, Ordering::Relaxed);
+            // Nothing is saved for a sum.
+            let z = y.sin() + 1.0;
+            count.fetch_add(1, Ordering::Relaxed);
+            vec![z]
+        };
+        let x = leaf(&[3], dev);
+        let y = checkpoint(f, &[&x], CheckpointOptions::default()).remove(0);
+        assert_eq!(steps.load(Ordering::Relaxed), 2);
+        y.sum().backward()?;
+        assert_eq!(steps.load(Ordering::Relaxed), 3, "the region was run to its end");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_region_that_changes_is_an_error() {
+    on_every_device(|dev| {
+        let runs = AtomicUsize::new(0);
+        let f = move |x: &[Tensor]| match runs.fetch_add(1, Ordering::Relaxed) {
+            0 => vec![x[0].exp().sin()],
+            _ => vec![x[0].sum().exp().sin()],
+        };
+        let y = checkpoint(f, &[&leaf(&[3], dev)], CheckpointOptions::default()).remove(0);
+        let error = y.sum().backward().unwrap_err().to_string();
+        assert!(error.starts_with("checkpoint: computed again"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn sequences_are_cut_into_segments() {
+    on_every_device(|dev| {
+        let fs: Vec<fn(&Tensor) -> Tensor> = vec![|x| x.sin(), |x| x.exp(), |x| x * x, |x| x.tanh(), |x| x.cos()];
+        let x = leaf(&[4], dev);
+        fs.iter().fold(x.clone(), |x, f| f(&x)).sum().backward()?;
+        let plain = bits(&x);
+        for segments in 1..=5 {
+            x.zero_grad();
+            checkpoint_sequential(fs.clone(), segments, &x).sum().backward()?;
+            assert_eq!(bits(&x), plain);
+        }
+        assert!(catch(|| checkpoint_sequential(fs.clone(), 6, &x)).is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_budget_changes_no_gradient() {
+    for dev in own_devices() {
+        let plain = gradients(&dev, block);
+        for bytes in [0, 500, 2_000, 1 << 20] {
+            let scoped = |x: &Tensor, w: &Tensor| {
+                let _scope = memory_budget(bytes);
+                block(x, w)
+            };
+            assert_eq!(plain, gradients(&dev, scoped), "{} with {bytes} bytes", dev.name());
+        }
+    }
+}
+
+/// Device memory of a long chain whose every step saves its result.
+fn peak(dev: &Device, bytes: Option<usize>) -> u64 {
+    let x = Tensor::rand([1 << 16], dev).detach().copy().requires_grad_(true).unwrap();
+    dev.sync().unwrap();
+    let before = dev.stats().bytes;
+    let y = {
+        let _scope = bytes.map(memory_budget);
+        // Each is saved, and none is read by the next but one.
+        (0..24).fold(x.clone(), |y, i| if i % 2 == 0 { y.flip([0]).sin() } else { y.flip([0]).tanh() })
+    };
+    dev.flush().unwrap();
+    let peak = dev.stats().bytes - before;
+    y.sum().backward().unwrap();
+    assert!(x.grad().unwrap().to_vec::<f32>().unwrap().iter().all(|g| g.is_finite()));
+    peak
+}
+
+#[test]
+fn a_budget_saves_device_memory() {
+    for dev in own_devices().into_iter().skip(1) {
+        let (all, less) = (peak(&dev, None), peak(&dev, Some(8 << 18)));
+        assert!(less < all, "{}: {less} bytes with a budget, {all} without", dev.name());
+    }
+    assert!(!devices().is_empty());
+}
+
+#[test]
+fn a_budget_does_not_hide_a_change_in_place() {
+    on_every_device(|dev| {
+        let x = leaf(&[4], dev);
+        let y = {
+            let _scope = memory_budget(0);
+            x.exp()
+        };
+        y.add_(1.0)?;
+        assert!(y.sum().backward().is_err());
+        Ok(())
+    });
+}
+
+#[test]
+fn hooks_nest_and_can_be_forbidden() {
+    on_every_device(|dev| {
+        let x = leaf(&[2], dev);
+        let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let hooks = |i: usize| {
+            let counts = counts.clone();
+            let pack = move |x: Tensor| {
+                counts[i].fetch_add(1, Ordering::Relaxed);
+                // The hook's own operations are not packed.
+                &x * 1.0
+            };
+            saved_tensors_hooks(pack, |x: &Tensor| Ok(x.clone()))
+        };
+        let outer = hooks(0);
+        let a = x.exp();
+        let inner = hooks(1);
+        let b = a.sin();
+        drop(inner);
+        let c = b.tanh();
+        drop(outer);
+        assert_eq!([0, 1].map(|i| counts[i].load(Ordering::Relaxed)), [2, 1]);
+        c.sum().backward()?;
+        let _forbidden = disable_saved_tensors_hooks("not here");
+        let refused = catch(|| saved_tensors_hooks(|x| x, |x: &Tensor| Ok(x.clone())));
+        assert!(refused.err().unwrap().to_string().contains("not here"));
+        Ok(())
+    });
+}
+
+/// A step with everything that holds on to something: hooks, checkpoints, budgets, changes in place, second derivatives.
+fn step(x: &Tensor, w: &Tensor) -> Result<()> {
+    let one = |x: &[Tensor]| vec![(x[0].matmul(&x[1])).tanh()];
+    let h = checkpoint(one, &[x, w], CheckpointOptions::default()).remove(0);
+    let y = {
+        let _scope = memory_budget(64);
+        h.sin().exp() * 1.0
+    };
+    y.select(0, 0).mul_(2.0)?;
+    y.retain_grad()?;
+    y.register_hook(|g| {
+        queue_callback(|| {});
+        Some(g * 0.5)
+    })?;
+    y.grad_fn().unwrap().register_prehook(|_| None);
+    register_multi_grad_hook(&[&h, &y], |_| {})?;
+    let g = grad(&[&y.sum()], &[w], GradOptions { create_graph: true, ..Default::default() })?.remove(0).unwrap();
+    let parts = (g.pow(2.0).sum() + y.sum()).unsqueeze(0).unbind(0);
+    parts[0].backward_with(None, BackwardOptions::default())?;
+    w.zero_grad();
+    // A graph that nobody walks.
+    let _ = (w * 2.0).exp();
+    w.device().flush()
+}
+
+#[test]
+fn ten_thousand_steps_do_not_grow() {
+    for dev in own_devices() {
+        let (x, w) = (Tensor::rand([2, 3], &dev), leaf(&[3, 3], &dev));
+        let run = |steps: usize| -> (u64, u64, u64) {
+            (0..steps).for_each(|_| step(&x, &w).unwrap());
+            dev.sync().unwrap();
+            let stats = dev.stats();
+            (stats.values, stats.nodes, stats.bytes)
+        };
+        let first = run(20);
+        let steps = if dev.name() == "cpu" { 10_000 } else { 200 };
+        assert_eq!(first, run(steps), "{}", dev.name());
+    }
+}

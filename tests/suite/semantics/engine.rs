@@ -1,0 +1,349 @@
+//! Backward, `grad`, retained graphs, higher derivatives, leaves.
+
+use super::*;
+use std::sync::{Arc, Mutex};
+use wgrad::autograd::{GradientEdge, backward, grad_at};
+use wgrad::{DType, catch};
+
+facts! {
+    accumulate_01 => |dev| {
+        let x = t([1.0, 2.0, 3.0], dev);
+        assert!(x.grad().is_none());
+        x.pow(2.0).sum().backward()?;
+        assert_eq!(stored(&x), [2.0, 4.0, 6.0]);
+    }
+    accumulate_03 => |dev| {
+        let x = t([2.0], dev);
+        (&x * &x).backward()?;
+        let g = x.grad().unwrap();
+        g.zero_()?;
+        (&x * 3.0).backward()?;
+        assert_eq!((stored(&x), x.grad().unwrap().is_same(&g)), (vec![3.0], true));
+        x.set_grad(None);
+        (&x * 5.0).backward()?;
+        assert_eq!((stored(&x), x.grad().unwrap().is_same(&g)), (vec![5.0], false));
+    }
+    accumulate_04 => |dev| {
+        let x = t([1.0], dev);
+        (&x * 2.0).backward()?;
+        let g = x.grad().unwrap();
+        (&x * 2.0).backward()?;
+        assert_eq!((x.grad().unwrap().is_same(&g), values(&g)), (true, vec![4.0]));
+    }
+    accumulate_06 => |dev| {
+        let x = t([1.0, 1.0], dev);
+        x.set_grad(Some(Tensor::new([10.0, 20.0], dev)));
+        (&x * 2.0).sum().backward()?;
+        assert_eq!(stored(&x), [12.0, 22.0]);
+    }
+    accumulate_08 => |dev| {
+        let x = t([1.0, 1.0], dev);
+        assert!(catch(|| x.set_grad(Some(Tensor::ones([2], (dev, DType::F16))))).is_err());
+    }
+    accumulate_09 => |dev| {
+        let (x, g) = (t([1.0, 1.0], dev), Tensor::ones([2], dev));
+        weighted(&x.copy(), &g)?;
+        x.grad().unwrap().mul_(7.0)?;
+        assert_eq!((values(&g), stored(&x)), (vec![1.0, 1.0], vec![7.0, 7.0]));
+    }
+    accumulate_11 => |dev| {
+        let (x, y) = (t([1.0], dev), t([1.0], dev));
+        (&x * 2.0).backward()?;
+        assert_eq!((stored(&x), y.grad().is_none()), (vec![2.0], true));
+    }
+    accumulate_13 => |dev| {
+        let x = t([1.0], dev);
+        (&x * 2.0).backward()?;
+        x.zero_grad();
+        assert!(x.grad().is_none());
+        (&x * 2.0).backward()?;
+        x.grad().unwrap().zero_()?;
+        assert_eq!(stored(&x), [0.0]);
+    }
+    backward_args_01 => |dev| {
+        assert!((t([1.0, 2.0], dev) * 2.0).backward().is_err());
+    }
+    backward_args_02 => |dev| {
+        let x = t([3.0], dev);
+        (&x * &x).reshape([1, 1, 1]).backward()?;
+        assert_eq!(stored(&x), [6.0]);
+    }
+    backward_args_04 => |dev| {
+        let x = t([1.0, 2.0], dev);
+        assert!(weighted(&(&x * 2.0), &Tensor::new([1.0], dev)).is_err());
+        assert!(weighted(&(&x * 2.0), &Tensor::new(1.0, dev)).is_err());
+    }
+    backward_args_06 => |dev| {
+        assert!(Tensor::new(2.0, dev).backward().is_err());
+        assert!((Tensor::ones([2], dev) * 3.0).sum().backward().is_err());
+    }
+    backward_args_07 => |dev| {
+        let x = t(3.0, dev);
+        x.backward()?;
+        assert_eq!(stored(&x), [1.0]);
+    }
+    backward_args_09 => |dev| {
+        let x = t(2.0, dev);
+        backward(&[&(&x * 2.0), &x.pow(3.0)], &[], BackwardOptions::default())?;
+        assert_eq!(stored(&x), [14.0]);
+        x.zero_grad();
+        let gradients = [Some(Tensor::new(5.0, dev)), None];
+        backward(&[&(&x * 2.0), &x.pow(3.0)], &gradients, BackwardOptions::default())?;
+        assert_eq!(stored(&x), [22.0]);
+    }
+    backward_args_11 => |dev| {
+        let x = t(3.0, dev);
+        let y = &x * 2.0;
+        backward(&[&y, &(&y * &y)], &[], BackwardOptions::default())?;
+        assert_eq!(stored(&x), [26.0]);
+    }
+    backward_args_12 => |dev| {
+        let (a, b) = (t(2.0, dev), t(3.0, dev));
+        let options = BackwardOptions { inputs: Some(vec![a.clone()]), ..Default::default() };
+        (&a * &b).backward_with(None, options)?;
+        assert_eq!((stored(&a), b.grad().is_none()), (vec![3.0], true));
+    }
+    backward_args_14 => |dev| {
+        let x = t(2.0, dev);
+        let options = BackwardOptions { inputs: Some(vec![]), ..Default::default() };
+        assert!((&x * &x).backward_with(None, options).is_err());
+    }
+    backward_args_16 => |dev| {
+        let (x, v) = (t([2.0], dev), t([3.0], dev));
+        weighted(&(&x * &x), &v)?;
+        assert_eq!((stored(&x), x.grad().unwrap().requires_grad(), v.grad().is_none()), (vec![12.0], false, true));
+    }
+    backward_args_17 => |dev| {
+        let other = if dev.name() == "cpu" { DType::F64 } else { DType::F16 };
+        let x = t([1.0, 2.0], dev);
+        weighted(&(&x * 2.0), &Tensor::new([1.0, 0.5], (dev, other)))?;
+        assert_eq!((stored(&x), x.grad().unwrap().dtype()), (vec![2.0, 1.0], DType::F32));
+    }
+    retain_01 => |dev| {
+        let x = t(3.0, dev);
+        let y = &x * &x;
+        y.backward()?;
+        assert!(y.backward().is_err());
+    }
+    retain_03 => |dev| {
+        let x = t(3.0, dev);
+        let y = &x * &x;
+        y.backward_with(None, keep())?;
+        y.backward_with(None, keep())?;
+        y.backward()?;
+        assert_eq!(stored(&x), [18.0]);
+        assert!(y.backward().is_err());
+    }
+    retain_04 => |dev| {
+        let x = t(3.0, dev);
+        let a = &x * &x;
+        let (y, z) = (&a + 1.0, &a * 2.0);
+        y.backward()?;
+        assert!(z.backward().is_err());
+    }
+    retain_06 => |dev| {
+        let x = t(3.0, dev);
+        let y = x.pow(3.0);
+        d(&y, &x)?;
+        assert!(d(&y, &x).is_err());
+    }
+    retain_08 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * &x;
+        let options = GradOptions { create_graph: true, retain_graph: Some(false), ..Default::default() };
+        let g = grad(&[&y], &[&x], options)?.remove(0).unwrap();
+        assert_eq!((g.item()?, g.requires_grad()), (4.0, true));
+        assert!(d(&y, &x).is_err());
+    }
+    retain_09 => |dev| {
+        let x = t(3.0, dev);
+        let y = &x * &x;
+        let node = y.grad_fn().unwrap();
+        assert_eq!(node.saved_tensors()?[0].item()?, 3.0);
+        y.backward()?;
+        assert!(node.saved_tensors().is_err());
+    }
+    double_02 => |dev| {
+        let x = t(2.0, dev);
+        let g = d(&x.pow(2.0), &x)?;
+        assert!(!g.requires_grad() && g.grad_fn().is_none());
+    }
+    double_03 => |dev| {
+        let x = t(2.0, dev);
+        let g = recorded(&(&x * 5.0), &x)?;
+        assert!(!g.requires_grad() && d(&g, &x).is_err());
+    }
+    double_05 => |dev| {
+        let (x, v) = (t([1.0, 2.0, 3.0], dev), Tensor::new([1.0, 0.0, -1.0], dev));
+        let at = |i| x.select(0, i);
+        let y = at(0) * at(1) * at(2) + at(0).pow(3.0);
+        let g = recorded(&y, &x)?;
+        let h = d(&(&g * &v).sum(), &x)?;
+        assert_eq!((values(&g), values(&h)), (vec![9.0, 3.0, 2.0], vec![4.0, 2.0, 2.0]));
+    }
+    double_07 => |dev| {
+        let (w, x) = (t([1.0, -2.0], dev), t([3.0, 1.0], dev));
+        let s = (&w * &x).sum().tanh();
+        let g = recorded(&s, &x)?;
+        (g.norm() - 1.0).pow(2.0).backward()?;
+        assert_eq!(five(&w.grad().unwrap()), [0.49987, 0.22001]);
+        assert_eq!(five(&x.grad().unwrap()), [0.17425, -0.3485]);
+    }
+    double_08 => |dev| {
+        let (x, u) = (t([1.0, 2.0], dev), Tensor::ones([3], dev).requires_grad_(true)?);
+        let at = |i| x.select(0, i);
+        let y = Tensor::stack(&[at(0) * at(1), at(0).pow(2.0), at(1) + 1.0], 0);
+        let options =
+            GradOptions { grad_outputs: vec![Some(u.clone())], create_graph: true, ..Default::default() };
+        let g = grad(&[&y], &[&x], options)?.remove(0).unwrap();
+        let options = GradOptions { grad_outputs: vec![Some(Tensor::new([1.0, -1.0], dev))], ..Default::default() };
+        assert_eq!(values(grad(&[&g], &[&u], options)?[0].as_ref().unwrap()), [1.0, 2.0, -1.0]);
+    }
+    double_10 => |dev| {
+        let x = t([-1.0, 2.0], dev);
+        let g = recorded(&x.relu().pow(2.0).sum(), &x)?;
+        assert_eq!((values(&g), values(&d(&g.sum(), &x)?)), (vec![0.0, 4.0], vec![0.0, 2.0]));
+    }
+    double_12 => |dev| {
+        let (a, b) = (t([[1.0, 2.0], [3.0, 4.0]], dev), t([[1.0, 0.0], [2.0, -1.0]], dev));
+        let g = recorded(&a.matmul(&b).sum(), &a)?;
+        g.pow(2.0).sum().backward()?;
+        assert_eq!((values(&g), stored(&b)), (vec![1.0; 4], vec![4.0; 4]));
+        assert!(a.grad().is_none());
+    }
+    double_13 => |dev| {
+        let x = t([0.0, 1.0, 2.0], dev);
+        let g = recorded(&x.softmax(0).select(0, 0), &x)?;
+        let h = d(&g.select(0, 1), &x)?;
+        assert_eq!(five(&g), [0.08193, -0.02203, -0.05989]);
+        assert_eq!(five(&h), [-0.01807, -0.01125, 0.02931]);
+    }
+    grad_fn_01 => |dev| {
+        let x = t([1.0, 2.0], dev);
+        assert_eq!((values(&d(&(&x * &x).sum(), &x)?), x.grad().is_none()), (vec![2.0, 4.0], true));
+    }
+    grad_fn_02 => |dev| {
+        let (x, y) = (t(1.0, dev), t(1.0, dev));
+        assert!(grad(&[&(&x * 2.0)], &[&x, &y], GradOptions::default()).is_err());
+        let options = GradOptions { allow_unused: Some(true), ..Default::default() };
+        let g = grad(&[&(&x * 2.0)], &[&x, &y], options)?;
+        assert_eq!((g[0].as_ref().unwrap().item()?, g[1].is_none()), (2.0, true));
+    }
+    grad_fn_04 => |dev| {
+        let (x, y) = (t(1.0, dev), t(1.0, dev));
+        let options = |allow_unused| GradOptions { allow_unused, materialize_grads: true, ..Default::default() };
+        assert!(grad(&[&(&x * 2.0)], &[&x, &y], options(Some(false))).is_err());
+        let g = grad(&[&(&x * 2.0)], &[&x, &y], options(None))?;
+        assert_eq!(g[1].as_ref().unwrap().item()?, 0.0);
+    }
+    grad_fn_06 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        let g = grad(&[&(&y * &y + &x)], &[&x, &y], GradOptions::default())?;
+        assert_eq!(g.iter().map(|g| g.as_ref().unwrap().item().unwrap()).collect::<Vec<_>>(), [37.0, 12.0]);
+    }
+    grad_fn_07 => |dev| {
+        let x = t([1.0, 2.0], dev);
+        let grad_outputs = vec![None, Some(Tensor::new([1.0, 2.0], dev))];
+        let g = grad(&[&x.sum(), &(&x * &x)], &[&x], GradOptions { grad_outputs, ..Default::default() })?;
+        assert_eq!(values(g[0].as_ref().unwrap()), [3.0, 9.0]);
+    }
+    grad_fn_09 => |dev| {
+        let (x, c) = (t(3.0, dev), Tensor::new(2.0, dev));
+        assert!(grad(&[&(&x * &c)], &[&x, &c], GradOptions::default()).is_err());
+    }
+    grad_fn_11 => |dev| {
+        let x = t(3.0, dev);
+        let y = x.detach() * 2.0 + t(1.0, dev);
+        assert!(d(&y, &x).is_err());
+        let options = GradOptions { allow_unused: Some(true), ..Default::default() };
+        assert!(grad(&[&y], &[&x], options)?[0].is_none());
+    }
+    grad_fn_12 => |dev| {
+        let (x, y) = (t(1.0, dev), t(1.0, dev));
+        let (a, b) = (&x * 2.0, &y * 2.0);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for (name, x) in [("a", &a), ("b", &b)] {
+            let seen = seen.clone();
+            x.register_hook(move |_| { seen.lock().unwrap().push(name); None })?;
+        }
+        d(&(&a + &b), &x)?;
+        assert_eq!(*seen.lock().unwrap(), ["a"]);
+    }
+    grad_fn_16 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        let (edge, z) = (GradientEdge::of(&y)?, &y * &y);
+        drop(y);
+        let g = grad_at(&[&z], &[edge, GradientEdge::of(&x)?], GradOptions::default())?;
+        assert_eq!(g.iter().map(|g| g.as_ref().unwrap().item().unwrap()).collect::<Vec<_>>(), [12.0, 36.0]);
+    }
+    leaf_01 => |dev| {
+        let (x, c) = (t(1.0, dev), Tensor::new(1.0, dev));
+        let (y, d) = (&x * &c, &c * 2.0);
+        let told = |x: &Tensor| (x.is_leaf(), x.requires_grad(), x.grad_fn().map(|node| node.name()));
+        let want = [(true, true, None), (true, false, None), (false, true, Some("MulBackward0")), (true, false, None)];
+        assert_eq!([&x, &c, &y, &d].map(told), want);
+    }
+    leaf_03 => |dev| {
+        let y = t(1.0, dev) * 2.0;
+        assert!(y.requires_grad_(false).is_err());
+        assert!(y.requires_grad_(true)?.is_same(&y));
+    }
+    leaf_04 => |dev| {
+        assert!(catch(|| Tensor::new([1, 2], dev).requires_grad_(true)).is_err());
+        assert!(catch(|| Tensor::new([true], dev).requires_grad_(true)).is_err());
+    }
+    leaf_06 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        x.requires_grad_(false)?;
+        y.backward()?;
+        assert!(x.grad().is_none());
+    }
+    leaf_08 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        y.retain_grad()?;
+        y.retain_grad()?;
+        x.retain_grad()?;
+        (&y * &y).backward()?;
+        assert_eq!((stored(&y), stored(&x)), (vec![12.0], vec![36.0]));
+        assert_eq!((y.retains_grad(), x.retains_grad()), (true, false));
+    }
+    leaf_09 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        y.retain_grad()?;
+        let z = &y * &y;
+        z.backward_with(None, keep())?;
+        z.backward()?;
+        assert_eq!((stored(&y), stored(&x)), (vec![24.0], vec![72.0]));
+    }
+    leaf_11 => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        y.retain_grad()?;
+        y.mul_(5.0)?;
+        (&y * 1.0).backward()?;
+        assert_eq!((stored(&y), stored(&x)), (vec![1.0], vec![15.0]));
+    }
+    leaf_13 => |dev| {
+        let x = t([1.0, 3.0, 2.0], dev);
+        let (sorted, places) = x.sort(0, false);
+        let all = [x.gt(1.0), x.argmax(0, false), x.cast(DType::I32), places, sorted, x.floor()];
+        assert_eq!(all.map(|x| x.requires_grad()), [false, false, false, false, true, true]);
+    }
+    leaf_14 => |dev| {
+        let x = t([1.0], dev);
+        let c = x.deep_copy()?;
+        assert!(c.requires_grad() && c.is_leaf() && !c.shares_storage(&x));
+        assert!((&x * 2.0).deep_copy().is_err());
+        assert!(!x.copy().is_leaf());
+    }
+    leaf_16 => |dev| {
+        let x = t([1.0, 2.0], dev);
+        let r = x.eq(x.detach());
+        assert_eq!((r.to_vec::<bool>()?, r.requires_grad()), (vec![true, true], false));
+    }
+}
