@@ -89,7 +89,7 @@ impl Error {
         self.0.kind == Kind::InPlace
     }
 
-    /// A twin device found a value that differs from the reference.
+    /// A twin device found a value that differs from the reference, or a gradient check one that differs from differences.
     pub fn is_mismatch(&self) -> bool {
         self.0.kind == Kind::Mismatch
     }

@@ -8,6 +8,7 @@ mod checkpoint;
 pub(crate) mod engine;
 pub mod forward_ad;
 mod function;
+mod gradcheck;
 mod hooks;
 
 pub use crate::ops::composite::by_definition;
@@ -21,6 +22,7 @@ pub use crate::tensor::saved::{
 pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
+pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 
 use crate::error::{Error, Kind, Result, misuse};

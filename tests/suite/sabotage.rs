@@ -3,7 +3,7 @@
 
 use crate::cases::Case;
 use crate::common::gpu;
-use crate::derivatives::check_first;
+use crate::derivatives::{check_first, check_second};
 use std::sync::Arc;
 use wgrad::testing::{Fault, Place, Plan, open_gpu, with_rule};
 use wgrad::{Error, Tensor};
@@ -90,16 +90,26 @@ fn two_bindings_exchanged_are_caught() {
 }
 
 #[test]
-fn a_wrong_gradient_rule_is_caught() {
-    let case = |slope: f64| Case {
+fn wrong_gradient_rules_are_caught_and_placed() {
+    let case = |slope: f64, second: f64| Case {
         name: "square".into(),
-        operands: vec![(vec![3], (0.5, 2.0))],
+        operands: vec![(vec![3], (0.5, 2.0)), (vec![2, 3], (0.5, 2.0))],
         f: Box::new(move |x| {
-            let again = x[0].clone();
-            with_rule(&x[0], &x[0] * &x[0], move |g| g * &again * slope)
+            let again = x[1].clone();
+            let factor = Tensor::from_slice(&[2.0, 2.0, 2.0, 2.0, 2.0, slope], [2, 3], (&x[1].device(), x[1].dtype()));
+            // The gradient is right for a `second` of 0 only where its own derivative is asked for too.
+            let rule =
+                move |g: &Tensor| g * &again * &factor + g.detach() * &again * second - g * again.detach() * second;
+            with_rule(&x[1], &x[1] * &x[1], rule) + &x[0]
         }),
     };
-    check_first(&case(2.0)).unwrap();
-    let account = check_first(&case(2.001)).expect_err("differences did not notice the wrong rule");
-    assert!(account.starts_with("square: derivative"), "{account}");
+    check_first(&case(2.0, 0.0)).unwrap();
+    check_second(&case(2.0, 0.0)).unwrap();
+    let account = check_first(&case(2.00001, 0.0)).expect_err("differences did not notice the wrong rule");
+    for part in ["square: gradcheck", "with respect to input 1", "element [1, 2] of the input, of shape [2, 3]"] {
+        assert!(account.contains(part), "{part} is not in: {account}");
+    }
+    check_first(&case(2.0, 1.0)).unwrap();
+    let account = check_second(&case(2.0, 1.0)).expect_err("differences did not notice the wrong second derivative");
+    assert!(account.starts_with("square: gradgradcheck"), "{account}");
 }
