@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     Graph,
     InPlace,
     Mismatch,
+    NonFinite,
     Data,
 }
 
@@ -92,6 +93,11 @@ impl Error {
     /// A twin device found a value that differs from the reference, or a gradient check one that differs from differences.
     pub fn is_mismatch(&self) -> bool {
         self.0.kind == Kind::Mismatch
+    }
+
+    /// A result that [`Device::watch_non_finite`](crate::Device::watch_non_finite) looked at is infinite or NaN.
+    pub fn is_non_finite(&self) -> bool {
+        self.0.kind == Kind::NonFinite
     }
 
     /// A file or a text could not be understood.

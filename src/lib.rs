@@ -35,6 +35,7 @@ pub use ops::grid_sample::{GridMode, GridPadding, GridSampleOptions};
 pub use ops::im2col::Im2colOptions;
 pub use ops::index::{Ellipsis, Index, Indices, NewAxis};
 pub use ops::interpolate::{InterpolateMode, InterpolateOptions};
+pub use ops::kernel::{Kernel, KernelCall, KernelGradient, KernelOptions};
 pub use ops::loss::{GaussianNllOptions, PoissonNllOptions, Reduction};
 pub use ops::loss_classes::{CrossEntropyOptions, MultiMarginOptions, NllOptions};
 pub use ops::loss_ctc::CtcOptions;

@@ -28,6 +28,7 @@ macro_rules! with_numbers {
 }
 use with_numbers;
 
+use super::watch::Watch;
 use crate::data::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
@@ -45,6 +46,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Cpu {
     stats: Mutex<Stats>,
+    watch: Watch,
 }
 
 impl Backend for Cpu {
@@ -62,6 +64,7 @@ impl Backend for Cpu {
 
     fn run(&self, graph: &Graph) -> Result<()> {
         evaluate_all(graph, &needed(graph), |node, result| {
+            self.watch.look(graph, node, result);
             if node.held {
                 node.value.settle(result.clone().map(|data| data as Buffer));
             }
@@ -73,8 +76,8 @@ impl Backend for Cpu {
     }
 
     fn download(&self, buffer: &Buffer, _: DType, _: usize) -> Read {
-        let data = elements(buffer).clone();
-        Box::pin(async move { Ok(Arc::unwrap_or_clone(data)) })
+        let data = self.watch.check().map(|()| elements(buffer));
+        Box::pin(async move { data.map(Arc::unwrap_or_clone) })
     }
 
     fn wait(&self, read: Read) -> Result<Data> {
@@ -82,7 +85,11 @@ impl Backend for Cpu {
     }
 
     fn sync(&self) -> Result<()> {
-        Ok(())
+        self.watch.check()
+    }
+
+    fn watch_non_finite(&self, on: bool) {
+        self.watch.set(on);
     }
 
     fn stats(&self) -> Stats {
@@ -222,6 +229,17 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
                     _ => (0..n).for_each(|k| y[(at as isize + k as isize * stride) as usize] = source[i + k]),
                 });
             });
+            y
+        }
+        Op::Custom(call) => {
+            let y = call.evaluate(args, &value.shape);
+            if (y.len(), y.dtype()) != (n, dtype) {
+                let (given, of) = (y.len(), y.dtype());
+                return Err(refused(
+                    value,
+                    &format!("the closure gave {given} elements of {of} instead of {n} of {dtype}"),
+                ));
+            }
             y
         }
     })

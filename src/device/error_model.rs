@@ -73,6 +73,11 @@ impl Model<'_> {
                 scaled(y, |y| ROUNDING * factors * y.abs() + TINY)
             }
             Op::Scatter { .. } | Op::ArgSort { .. } | Op::Search { .. } => exact(),
+            Op::Custom(call) if node.value.dtype.is_float() => {
+                let (rtol, atol) = call.definition.tolerance;
+                scaled(y, |y| if y.is_finite() { rtol * y.abs() + atol } else { 0.0 })
+            }
+            Op::Custom(_) => exact(),
         }
     }
 

@@ -5,3 +5,4 @@ mod error_model;
 pub mod gpu;
 mod select;
 pub mod twin;
+mod watch;

@@ -6,6 +6,7 @@
 use super::cpu::evaluate_all;
 use super::error_model::{bounds, compare};
 use super::gpu::{Gpu, Session};
+use super::watch::Watch;
 use crate::data::Data;
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
@@ -17,6 +18,8 @@ use std::sync::Arc;
 /// A GPU and its reference. A buffer is a pair.
 pub struct Twin {
     gpu: Gpu,
+    /// Looks at the reference: the GPU's results agree with it.
+    watch: Watch,
 }
 
 struct Pair {
@@ -27,7 +30,7 @@ struct Pair {
 impl Twin {
     /// The twin of an open GPU.
     pub fn of(gpu: Gpu) -> Twin {
-        Twin { gpu }
+        Twin { gpu, watch: Watch::default() }
     }
 
     /// Plays the kernels one by one, and compares.
@@ -139,7 +142,10 @@ impl Backend for Twin {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
         let mut results = Vec::with_capacity(graph.nodes.len());
-        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], |_, result| results.push(result.clone()));
+        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], |node, result| {
+            self.watch.look(&on_cpu, node, result);
+            results.push(result.clone());
+        });
         let reference: Result<Vec<Arc<Data>>> = results.iter().cloned().collect();
         let session = match reference {
             Ok(reference) => {
@@ -166,7 +172,10 @@ impl Backend for Twin {
     }
 
     fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read {
-        self.gpu.download(&pair(buffer).gpu, dtype, len)
+        match self.watch.check() {
+            Ok(()) => self.gpu.download(&pair(buffer).gpu, dtype, len),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 
     fn wait(&self, read: Read) -> Result<Data> {
@@ -174,7 +183,12 @@ impl Backend for Twin {
     }
 
     fn sync(&self) -> Result<()> {
-        self.gpu.sync()
+        self.gpu.sync()?;
+        self.watch.check()
+    }
+
+    fn watch_non_finite(&self, on: bool) {
+        self.watch.set(on);
     }
 
     fn stats(&self) -> Stats {

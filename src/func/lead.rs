@@ -83,6 +83,7 @@ pub(super) fn recorded(value: &Value, size: usize, known: &Known) -> Option<Batc
         Op::OverlapAdd { dim, step, dilation } => {
             (Op::OverlapAdd { dim: dim + 1, step: *step, dilation: *dilation }, batched())
         }
+        Op::Custom(_) => return Some(one_by_one(value, &operands, size, known)),
         Op::Write(layout) => {
             let mut layout: Layout = layout.clone();
             layout.shape.insert(0, size);
@@ -93,4 +94,28 @@ pub(super) fn recorded(value: &Value, size: usize, known: &Known) -> Option<Batc
     let shape = [size].into_iter().chain(value.shape.iter().copied()).collect();
     let (op, operands) = if size == 0 { (Op::Full(0.0), Operands::new()) } else { (op, operands) };
     Some(Batched::whole(Value::record(op, operands, shape, value.dtype, &value.device, value.at)))
+}
+
+/// An operation that knows no batches, done for every element by itself.
+fn one_by_one(value: &Value, operands: &[Operand], size: usize, known: &Known) -> Batched {
+    let record = |op: Op, operands: Operands, shape: &[usize]| {
+        Value::record(op, operands, shape.into(), value.dtype, &value.device, value.at)
+    };
+    let shape: Vec<usize> = [size].into_iter().chain(value.shape.iter().copied()).collect();
+    let all = |value: Arc<Value>| Operand { layout: Layout::contiguous(&value.shape), value };
+    let mut whole = record(Op::Full(0.0), Operands::new(), &shape);
+    for i in 0..size {
+        let element = |operand: &Operand| match known.get(&operand.value.id) {
+            Some(Batched { value, offset, stride }) => {
+                let mut layout = operand.layout.clone();
+                layout.offset = (layout.offset + offset).wrapping_add_signed(i as isize * stride);
+                Operand { value: value.clone(), layout }
+            }
+            None => operand.clone(),
+        };
+        let one = record(value.op.clone(), operands.iter().map(element).collect(), &value.shape);
+        let at = Layout { offset: i * value.numel(), ..Layout::contiguous(&value.shape) };
+        whole = record(Op::Write(at), vec![all(whole), all(one)], &shape);
+    }
+    Batched::whole(whole)
 }

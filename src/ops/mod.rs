@@ -31,6 +31,7 @@ pub mod in_place;
 pub mod index;
 pub mod interpolate;
 pub mod join;
+pub mod kernel;
 pub mod linear;
 pub mod loss;
 pub mod loss_classes;

@@ -1,5 +1,6 @@
 //! What can be recorded: the structural operations, as attributes only; inputs sit on the value.
 
+use crate::ops::kernel::Custom;
 use crate::ops::row::Row;
 use crate::random::Stream;
 use crate::shape::Layout;
@@ -81,6 +82,8 @@ pub enum Op {
     },
     /// `y = x`, then `y[layout(i)] = source[i]`; operands `x`, `source`. The layout reads no element twice.
     Write(Layout),
+    /// A kernel of the user's; its operands lie in memory, in row-major order.
+    Custom(Custom),
 }
 
 /// What folds the elements of a reduction.
@@ -151,6 +154,7 @@ impl Op {
             Op::ArgSort { .. } => "argsort",
             Op::Search { .. } => "searchsorted",
             Op::Write(_) => "write",
+            Op::Custom(call) => call.definition.name,
         }
     }
 
@@ -167,14 +171,15 @@ impl Op {
             | Op::Scatter { .. }
             | Op::ArgSort { .. }
             | Op::Search { .. }
-            | Op::Write(_) => false,
+            | Op::Write(_)
+            | Op::Custom(_) => false,
         }
     }
 
     /// The numbers a plan takes anew each time: never part of its key or of a shader's text.
     ///
     /// A `Full` number is one word in the type of the value (see [`word`]); a random value is its seed, its stream and
-    /// the bounds of an integer.
+    /// the bounds of an integer, and a kernel of the user's the words of its uniform.
     pub fn parameters(&self, dtype: crate::DType) -> SmallVec<[u32; 6]> {
         match self {
             Op::Full(x) => SmallVec::from_slice(&[word(*x, dtype)]),
@@ -190,6 +195,7 @@ impl Op {
                 }
                 words
             }
+            Op::Custom(call) => SmallVec::from_slice(&call.params),
             Op::Data
             | Op::Iota
             | Op::Map(_)

@@ -67,7 +67,7 @@ impl Fuser<'_> {
     }
 
     fn is_open(&self, n: usize) -> bool {
-        self.options.fuse && self.flow.node(n).value.op.is_pointwise()
+        self.options.fuse && !self.options.watch && self.flow.node(n).value.op.is_pointwise()
     }
 
     /// The groups of the operands.

@@ -53,6 +53,10 @@ fn operation(words: &mut Vec<u64>, op: &Op) {
         Op::Search { right } => words.extend([14, *right as u64]),
         Op::OverlapAdd { dim, step, dilation } => words.extend([15, *dim as u64, *step as u64, *dilation as u64]),
         Op::Scan(scan) => words.extend([16, *scan as u64]),
+        Op::Custom(call) => {
+            words.extend([17, call.definition.id]);
+            list(words, call.workgroups.iter().flatten().map(|&n| n as u64).collect::<Vec<_>>().into_iter());
+        }
     }
 }
 

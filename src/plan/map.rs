@@ -90,7 +90,8 @@ impl Body<'_, '_> {
             | Op::Gather { .. }
             | Op::Scatter { .. }
             | Op::ArgSort { .. }
-            | Op::Search { .. } => unreachable!("{} is not pointwise", node.value.op.name()),
+            | Op::Search { .. }
+            | Op::Custom(_) => unreachable!("{} is not pointwise", node.value.op.name()),
         };
         let name = format!("v{}", self.names.len());
         // Fused or not, a narrow float has the precision of its type.

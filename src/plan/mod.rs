@@ -5,6 +5,7 @@
 //! whether a plan made earlier fits.
 
 mod contract;
+mod custom;
 mod flow;
 mod fuse;
 mod index;
@@ -19,6 +20,7 @@ mod steps;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wgsl;
 mod window;
 
@@ -29,18 +31,20 @@ use crate::tensor::device::Graph;
 use std::sync::Arc;
 
 /// What a plan may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// Whether values may share a kernel.
     pub fuse: bool,
     /// Storage buffers that one kernel may bind.
     pub max_storage_buffers: usize,
+    /// Whether every result is looked at for numbers that are not finite; none may then be hidden in a fused kernel.
+    pub watch: bool,
 }
 
 impl Default for Options {
     /// What every WebGPU device can do.
     fn default() -> Options {
-        Options { fuse: true, max_storage_buffers: 8 }
+        Options { fuse: true, max_storage_buffers: 8, watch: false }
     }
 }
 
@@ -66,8 +70,11 @@ pub struct Kernel {
     pub bindings: Vec<Binding>,
     /// The words of the parameters.
     pub params: Vec<Param>,
-    /// How many workgroups there are.
-    pub workgroups: usize,
+    /// How many workgroups there are in each dimension.
+    pub workgroups: [u32; 3],
+    /// The bytes of each binding that a program of the user's sees, so that an array there is as long as its tensor. The
+    /// programs of this crate see whole buffers, so that they can share bind groups.
+    pub sizes: Option<Vec<u64>>,
     /// The nodes that it computes, or helps to compute.
     pub nodes: Vec<usize>,
     /// The nodes whose values are complete and stored after it.
@@ -101,7 +108,7 @@ pub enum Place {
     Input(usize),
     /// One of the plan's own.
     Slot(usize),
-    /// The device's, in which a kernel notes an index that is out of range.
+    /// The device's, in which kernels note an index that is out of range, and a result that is not finite.
     Status,
 }
 
@@ -124,13 +131,18 @@ pub enum Param {
         /// The size of the dimension that is indexed.
         size: usize,
     },
+    /// What the device wants to be noted when the result of this node is not finite.
+    Watched {
+        /// The node.
+        node: usize,
+    },
 }
 
 /// Plans a graph.
 pub fn plan(graph: &Graph, options: &Options) -> Plan {
     let flow = flow::Flow::of(graph);
     let groups = fuse::fuse(&flow, options);
-    let schedule = steps::steps(&flow, groups);
+    let schedule = steps::steps(&flow, groups, options.watch);
     let memory = memory::assign(&flow, &schedule);
     let kernels = schedule.steps.iter().map(|step| wgsl::kernel(&flow, &memory, step)).collect();
     Plan { kernels, held: memory.held(&flow), slots: memory.slots }

@@ -29,7 +29,12 @@ impl fmt::Display for Kernel {
         };
         let (reads, writes) = (list(|b| b.read), list(|b| b.write));
         let arrow = if reads.is_empty() { "->" } else { " ->" };
-        write!(f, "{:<24} {reads}{arrow} {writes}, {}", self.label, counted(self.workgroups, "group"))?;
+        write!(
+            f,
+            "{:<24} {reads}{arrow} {writes}, {}",
+            self.label,
+            counted(self.workgroups.iter().map(|&n| n as usize).product(), "group")
+        )?;
         let outputs: Vec<String> = self.outputs.iter().map(|output| format!("%{}", output.node)).collect();
         if outputs.is_empty() { Ok(()) } else { write!(f, ", gives {}", outputs.join(" ")) }
     }

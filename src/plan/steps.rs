@@ -43,6 +43,16 @@ pub(super) enum Work {
     ArgSort(sort::Pass),
     Search,
     Write,
+    Custom,
+    /// A look for numbers that are not finite.
+    Watch(Looked),
+}
+
+/// What is looked at after a node was computed.
+#[derive(Clone, Copy)]
+pub(super) enum Looked {
+    Result,
+    Operand(usize),
 }
 
 /// Something that lies in a buffer.
@@ -62,7 +72,7 @@ impl From<Source> for Item {
     }
 }
 
-pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>) -> Schedule {
+pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, watch: bool) -> Schedule {
     let mut place = vec![0; flow.graph.nodes.len()];
     for (at, group) in groups.iter().enumerate() {
         for &n in group {
@@ -71,7 +81,11 @@ pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>) -> Schedule {
     }
     let mut writer = Writer { flow, place, schedule: Schedule { steps: Vec::new(), scratch: Vec::new() } };
     for group in groups {
+        let n = group[0];
         writer.group(group);
+        if watch && flow.node(n).value.dtype.is_float() {
+            writer.watch(n);
+        }
     }
     writer.schedule
 }
@@ -119,6 +133,7 @@ impl Writer<'_> {
             Op::ArgSort { .. } => self.argsort(n),
             Op::Search { .. } => self.push(Work::Search, n, &node.args, Item::Node(n), true),
             Op::Write(to) => self.write(n, to),
+            Op::Custom(_) => self.push(Work::Custom, n, &node.args, Item::Node(n), true),
         }
     }
 
@@ -127,6 +142,22 @@ impl Writer<'_> {
             args.iter().filter(|arg| self.flow.number(arg.source).is_none()).map(|arg| arg.source.into()).collect();
         let outputs = if complete { vec![n] } else { Vec::new() };
         self.schedule.steps.push(Step { work, nodes: vec![n], reads, writes: vec![to], over: Vec::new(), outputs });
+    }
+
+    /// Looks at a result, and at the operands that nothing has looked at: those that were computed before.
+    fn watch(&mut self, n: usize) {
+        let args = &self.flow.node(n).args;
+        let before = |arg: &Arg| matches!(arg.source, Source::Input(_)) && self.flow.dtype(arg.source).is_float();
+        let operands = (0..args.len()).filter(|&k| before(&args[k])).map(Looked::Operand);
+        let steps = std::iter::once(Looked::Result).chain(operands).map(|looked| {
+            let item = match looked {
+                Looked::Result => Item::Node(n),
+                Looked::Operand(k) => args[k].source.into(),
+            };
+            let (work, reads) = (Work::Watch(looked), vec![item]);
+            Step { work, nodes: vec![n], reads, writes: Vec::new(), over: Vec::new(), outputs: Vec::new() }
+        });
+        self.schedule.steps.extend(steps);
     }
 
     /// Whether nobody needs a value after the group of `n`.

@@ -3,31 +3,42 @@
 use super::flow::Flow;
 use super::memory::Memory;
 use super::steps::{Item, Step, Work};
-use super::{Binding, Kernel, Output, Param, Place, contract, index, map, reduce, scan, sort, window};
+use super::{Binding, Kernel, Output, Param, Place, contract, custom, index, map, reduce, scan, sort, watch, window};
 use crate::dtype::DType;
+use crate::ops::kernel::program::MAX_WORKGROUPS;
 use crate::shape::Layout;
 use crate::tensor::device::{Arg, Source};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
-    let mut text =
-        Text { flow, memory, bindings: Vec::new(), params: vec![Param::Word(0)], functions: BTreeMap::new() };
+    let mut text = Text {
+        flow,
+        memory,
+        bindings: Vec::new(),
+        params: vec![Param::Word(0)],
+        functions: BTreeMap::new(),
+        sizes: None,
+    };
     let n = step.nodes[0];
+    let written = |(wgsl, groups): (String, usize)| (Arc::from(wgsl), grid(groups));
     let (wgsl, workgroups) = match &step.work {
-        Work::Map => map::map(&mut text, &step.nodes, &step.writes),
+        Work::Map => written(map::map(&mut text, &step.nodes, &step.writes)),
         Work::Reduce(reduction) => {
             let from = step.reads.iter().find(|item| matches!(item, Item::Scratch(_)));
-            reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0])
+            written(reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0]))
         }
-        Work::Scan(pass) => scan::scan(&mut text, n, pass, step.writes[0]),
-        Work::Matmul(columns) => contract::matmul(&mut text, n, columns.clone()),
-        Work::OverlapAdd(places) => window::overlap_add(&mut text, n, places.clone()),
-        Work::Gather => index::gather(&mut text, n),
-        Work::Scatter(entries) => index::scatter(&mut text, n, entries.clone()),
-        Work::ArgSort(pass) => sort::argsort(&mut text, n, pass, &step.reads, step.writes[0]),
-        Work::Search => sort::search(&mut text, n),
-        Work::Write => index::write(&mut text, n),
+        Work::Scan(pass) => written(scan::scan(&mut text, n, pass, step.writes[0])),
+        Work::Matmul(columns) => written(contract::matmul(&mut text, n, columns.clone())),
+        Work::OverlapAdd(places) => written(window::overlap_add(&mut text, n, places.clone())),
+        Work::Gather => written(index::gather(&mut text, n)),
+        Work::Scatter(entries) => written(index::scatter(&mut text, n, entries.clone())),
+        Work::ArgSort(pass) => written(sort::argsort(&mut text, n, pass, &step.reads, step.writes[0])),
+        Work::Search => written(sort::search(&mut text, n)),
+        Work::Write => written(index::write(&mut text, n)),
+        Work::Custom => custom::custom(&mut text, n),
+        Work::Watch(looked) => written(watch::watch(&mut text, n, *looked)),
     };
     let bindings = text
         .bindings
@@ -36,7 +47,14 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
         .collect();
     let outputs = step.outputs.iter().map(|&node| Output { node, slot: memory.slot(node) }).collect();
     let label = label(flow, step);
-    Kernel { label, wgsl: wgsl.into(), bindings, params: text.params, workgroups, nodes: step.nodes.clone(), outputs }
+    let Text { params, sizes, .. } = text;
+    Kernel { label, wgsl, bindings, params, workgroups, sizes, nodes: step.nodes.clone(), outputs }
+}
+
+/// A number of workgroups in the dimensions of a dispatch: those that one cannot hold go on in the next.
+pub(super) fn grid(groups: usize) -> [u32; 3] {
+    let columns = groups.min(MAX_WORKGROUPS);
+    [columns as u32, groups.div_ceil(columns) as u32, 1]
 }
 
 /// The names of the nodes; of a long chain, its ends.
@@ -44,6 +62,7 @@ fn label(flow: &Flow, step: &Step) -> String {
     let names: Vec<&str> = step.nodes.iter().map(|&n| flow.node(n).value.op.name()).collect();
     match (&step.work, names.len()) {
         (Work::Map, 1) if names[0] == "write" => "copy".to_owned(),
+        (Work::Watch(_), _) => format!("watch {}", names[0]),
         (_, ..=12) => names.join(">"),
         (_, len) => format!("{}>…{}…>{}", names[..6].join(">"), len - 12, names[len - 6..].join(">")),
     }
@@ -55,6 +74,7 @@ pub(super) struct Text<'a> {
     bindings: Vec<Bound>,
     params: Vec<Param>,
     functions: BTreeMap<String, String>,
+    sizes: Option<Vec<u64>>,
 }
 
 struct Bound {
@@ -70,7 +90,7 @@ impl Text<'_> {
         self.bind_place(self.memory.place(item), element, write)
     }
 
-    /// The name of the buffer in which an index out of range is noted.
+    /// The name of the buffer in which an index out of range is noted, or a result that is not finite.
     pub fn bind_status(&mut self) -> String {
         self.bind_place(Place::Status, "atomic<u32>", true)
     }
@@ -83,6 +103,18 @@ impl Text<'_> {
         self.bindings[at].read |= !write;
         self.bindings[at].write |= write;
         format!("b{at}")
+    }
+
+    /// Binds a value's buffer at the next place, also if it is bound already, and no longer than its elements.
+    pub fn bind_alone(&mut self, item: Item, numel: usize, write: bool) {
+        let place = self.memory.place(item);
+        self.bindings.push(Bound { place, element: "u32", read: !write, write });
+        self.sizes.get_or_insert_default().push(4 * numel as u64);
+    }
+
+    /// All words of the parameters, for a text that is not written here.
+    pub fn set_params(&mut self, params: Vec<Param>) {
+        self.params = params;
     }
 
     /// The expression for one word of the parameters.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// A read that is under way.
@@ -45,6 +45,10 @@ pub trait Backend: Send + Sync {
 
     /// Waits until the device has done all it was given.
     fn sync(&self) -> Result<()>;
+
+    /// Whether to look at every result of floats that is computed from now on; the next read or [`Backend::sync`] tells of
+    /// the first one that is not finite.
+    fn watch_non_finite(&self, on: bool);
 
     /// What the device has done so far.
     fn stats(&self) -> Stats;
@@ -154,6 +158,7 @@ struct Inner {
     pending: Mutex<Vec<Weak<Value>>>,
     playing: Mutex<()>,
     random: Mutex<Stream>,
+    watching: AtomicBool,
     live: Live,
 }
 
@@ -175,6 +180,7 @@ impl Device {
             playing: Mutex::default(),
             random: Mutex::new(Stream { seed: 0, stream: 0 }),
             live: Live::default(),
+            watching: AtomicBool::new(false),
         }))
     }
 
@@ -205,6 +211,32 @@ impl Device {
     pub fn sync(&self) -> Result<()> {
         self.flush()?;
         self.0.backend.sync()
+    }
+
+    /// Says whether to look for infinities and NaN in every result of floats, forward and backward.
+    ///
+    /// The first operation that makes one is told by the next read from the device, once, as an error
+    /// ([`Error::is_non_finite`]) with its name, source line and first index, and whether its inputs were finite: if they
+    /// were, it is the origin. Nothing else changes; a second read gives the value. On a GPU small kernels look, and their
+    /// finding comes with the read: nobody waits for each operation. Meanwhile nothing is fused, so that every result can be
+    /// seen. What is pending is played as before; while this is off, it costs nothing.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::best()?;
+    /// dev.watch_non_finite(true);
+    /// let y = (Tensor::new([4.0, -1.0], &dev).sqrt() * 2.0).sum();
+    /// let error = y.item().unwrap_err();
+    /// assert!(error.to_string().starts_with("sqrt: the result of shape [2] and type f32 is not finite, first at [1]"));
+    /// assert!(y.item()?.is_nan());
+    /// dev.watch_non_finite(false);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn watch_non_finite(&self, on: bool) {
+        // An error is kept by the values that were not computed, and told to whoever reads them.
+        let _ = self.flush();
+        self.0.watching.store(on, Ordering::Relaxed);
+        self.0.backend.watch_non_finite(on);
     }
 
     /// Counts of what the device has done.
@@ -353,6 +385,8 @@ impl Device {
             values.iter().map(|(_, operands)| operands.iter().map(|o| held_outside(&o.value)).collect()).collect();
 
         let mut position: HashMap<u64, Source> = HashMap::with_capacity(values.len());
+        // What an operation read may have to be looked at after it.
+        let watching = self.0.watching.load(Ordering::Relaxed);
         let mut graph = Graph { nodes: Vec::with_capacity(values.len()), inputs: Vec::new() };
         for (((value, operands), held), kept) in values.into_iter().zip(held).zip(kept) {
             let mut args = Vec::with_capacity(operands.len());
@@ -363,7 +397,7 @@ impl Device {
                     (None, Some(Ok(buffer))) => {
                         let source = Source::Input(graph.inputs.len());
                         position.insert(operand.value.id, source);
-                        graph.inputs.push(Input { value: operand.value, buffer, donated: !kept });
+                        graph.inputs.push(Input { value: operand.value, buffer, donated: !kept && !watching });
                         source
                     }
                     (None, Some(Err(error))) => {

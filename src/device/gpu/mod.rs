@@ -25,6 +25,7 @@ use pool::Pool;
 use reports::Reports;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Changes a plan before it is used, so that tests can show that they would notice.
 pub type Fault = Arc<dyn Fn(&mut Plan) + Send + Sync>;
@@ -33,6 +34,7 @@ pub type Fault = Arc<dyn Fn(&mut Plan) + Send + Sync>;
 pub struct Gpu {
     context: Arc<Context>,
     options: Options,
+    watch: AtomicBool,
     fault: Option<Fault>,
     memory: Arc<Pool>,
     staging: Arc<Pool>,
@@ -47,7 +49,7 @@ pub struct Gpu {
 /// Plans by structure, each with the time of its last use.
 #[derive(Default)]
 struct Plans {
-    known: HashMap<Key, (Arc<Prepared>, u64)>,
+    known: HashMap<(Key, Options), (Arc<Prepared>, u64)>,
     clock: u64,
     last: Option<Arc<Prepared>>,
 }
@@ -69,6 +71,7 @@ impl Gpu {
         let staging = Pool::new(context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let gpu = Gpu {
             options: Options::default(),
+            watch: AtomicBool::new(false),
             fault: None,
             memory,
             staging,
@@ -95,7 +98,8 @@ impl Gpu {
 
     /// The plan of a graph, made now or earlier, with its pipelines.
     fn prepare(&self, graph: &Graph) -> Result<Arc<Prepared>> {
-        let key = key(graph);
+        let options = Options { watch: self.watch.load(Ordering::Relaxed), ..self.options };
+        let key = (key(graph), options);
         let mut plans = self.plans.lock();
         plans.clock += 1;
         let now = plans.clock;
@@ -107,7 +111,7 @@ impl Gpu {
             return Ok(prepared);
         }
         self.stats.lock().plan_misses += 1;
-        let mut plan = plan(graph, &self.options);
+        let mut plan = plan(graph, &options);
         if let Some(fault) = &self.fault {
             fault(&mut plan);
         }
@@ -202,6 +206,10 @@ impl Backend for Gpu {
     fn sync(&self) -> Result<()> {
         let read = read::read(self, None, DType::U32, 0);
         self.wait(read).map(drop)
+    }
+
+    fn watch_non_finite(&self, on: bool) {
+        self.watch.store(on, Ordering::Relaxed);
     }
 
     fn stats(&self) -> Stats {

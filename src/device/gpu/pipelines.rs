@@ -54,9 +54,9 @@ impl Pipelines {
             layout: Some(layout),
             module: &module,
             entry_point: Some("main"),
-            // Every kernel writes its workgroup memory before it reads it.
+            // Every kernel of this crate writes its workgroup memory before it reads it; the user's need not.
             compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
+                zero_initialize_workgroup_memory: kernel.sizes.is_some(),
                 ..Default::default()
             },
             cache: None,
@@ -74,19 +74,23 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    /// The bind group of a pipeline, the parameters and some storage buffers, which are told apart by number.
+    /// The bind group of a pipeline, the parameters and some storage buffers, which are told apart by number; of each, as
+    /// many bytes as `sizes` says, or all.
     pub fn group(
         &mut self,
         context: &Context,
         pipeline: &Pipeline,
         params: &wgpu::Buffer,
         buffers: &[(u64, &wgpu::Buffer)],
+        sizes: Option<&[u64]>,
     ) -> &wgpu::BindGroup {
         if self.groups.len() >= MAX_GROUPS {
             self.groups.clear();
         }
         let Pipelines { groups, layouts, created, .. } = self;
-        let key = (pipeline.pattern, buffers.iter().map(|(id, _)| *id).collect());
+        // The pattern tells how many buffers there are, and so where the sizes begin.
+        let key =
+            (pipeline.pattern, buffers.iter().map(|(id, _)| id).chain(sizes.unwrap_or_default()).copied().collect());
         groups.entry(key).or_insert_with(|| {
             created.1 += 1;
             let limit = context.limits.max_storage_buffer_binding_size;
@@ -98,7 +102,10 @@ impl Pipelines {
                 })
             };
             let params = bound(params, PARAMS_BYTES);
-            let storage = buffers.iter().map(|(_, buffer)| bound(buffer, buffer.size().min(limit)));
+            let storage = buffers
+                .iter()
+                .enumerate()
+                .map(|(i, (_, buffer))| bound(buffer, sizes.map_or(buffer.size().min(limit), |sizes| sizes[i])));
             let entries: Vec<wgpu::BindGroupEntry> = std::iter::once(params)
                 .chain(storage)
                 .enumerate()

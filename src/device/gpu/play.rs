@@ -31,8 +31,6 @@ pub(super) struct Player {
 
 /// Submissions that may wait for the device before the host waits, too: more would pile up memory.
 const MAX_IN_FLIGHT: usize = 3;
-/// WebGPU's limit on workgroups in one dimension of a dispatch.
-const MAX_WORKGROUPS: usize = 65535;
 
 impl Player {
     /// The submission to wait for before the host runs further ahead.
@@ -108,11 +106,11 @@ impl<'a> Session<'a> {
             let (kernel, pipeline) = (&self.prepared.plan.kernels[at], &self.prepared.pipelines[at]);
             let buffers: SmallVec<[(u64, &wgpu::Buffer); 8]> =
                 kernel.bindings.iter().map(|binding| self.buffer(binding.place)).collect();
-            let group = player.pipelines.group(context, pipeline, &player.params, &buffers);
+            let group = player.pipelines.group(context, pipeline, &player.params, &buffers, kernel.sizes.as_deref());
             pass.set_pipeline(&pipeline.raw);
             pass.set_bind_group(0, group, &[offset]);
-            let columns = kernel.workgroups.min(MAX_WORKGROUPS);
-            pass.dispatch_workgroups(columns as u32, kernel.workgroups.div_ceil(columns) as u32, 1);
+            let [x, y, z] = kernel.workgroups;
+            pass.dispatch_workgroups(x, y, z);
         }
         drop(pass);
         player.in_flight.push_back(context.queue.submit([encoder.finish()]));
@@ -172,6 +170,7 @@ impl<'a> Session<'a> {
                 value.op.parameters(value.dtype)[word]
             }
             Param::Report { node, size } => self.gpu.reports.word(&self.graph.nodes[node].value, size),
+            Param::Watched { node } => self.gpu.reports.watched(self.graph, &self.graph.nodes[node]),
         }));
     }
 }

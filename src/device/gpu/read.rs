@@ -4,8 +4,9 @@ use super::Gpu;
 use super::adapter::Context;
 use super::pack::unpack;
 use super::pool::PooledBuffer;
-use super::reports::Reports;
+use super::reports::{Reports, STATUS_BYTES};
 use crate::data::Data;
+use crate::device::watch::Watched;
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::plan::bytes_of;
@@ -16,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// Starts reading a buffer, or nothing, and whether an index was out of range before.
+/// Starts reading a buffer, or nothing, and what kernels have reported before.
 pub(super) fn read(gpu: &Gpu, buffer: Option<&PooledBuffer>, dtype: DType, len: usize) -> Read {
     match start(gpu, buffer, dtype, len) {
         Ok(reading) => Box::pin(reading),
@@ -26,21 +27,24 @@ pub(super) fn read(gpu: &Gpu, buffer: Option<&PooledBuffer>, dtype: DType, len: 
 
 fn start(gpu: &Gpu, buffer: Option<&PooledBuffer>, dtype: DType, len: usize) -> Result<Reading> {
     let bytes = bytes_of(dtype, len);
-    let staging = gpu.staging.lend(bytes + 4)?;
-    let reports = gpu.reports.disarm().then(|| gpu.reports.clone());
+    let staging = gpu.staging.lend(bytes + STATUS_BYTES)?;
+    // Between a dispatch's words and its submission nobody may take what the words stand for.
+    let player = gpu.player.lock();
+    let reports = gpu.reports.disarm().map(|watched| (gpu.reports.clone(), watched));
     let context = &gpu.context;
     let mut encoder = context.device.create_command_encoder(&Default::default());
     if let Some(buffer) = buffer.filter(|_| bytes > 0) {
         encoder.copy_buffer_to_buffer(&buffer.raw, 0, &staging.raw, 0, bytes as u64);
     }
-    if let Some(reports) = &reports {
-        encoder.copy_buffer_to_buffer(reports.status(), 0, &staging.raw, bytes as u64, 4);
+    if let Some((reports, _)) = &reports {
+        encoder.copy_buffer_to_buffer(reports.status(), 0, &staging.raw, bytes as u64, STATUS_BYTES as u64);
         encoder.clear_buffer(reports.status(), 0, None);
     }
     let submission = context.queue.submit([encoder.finish()]);
+    drop(player);
     let progress = Arc::new(Mutex::new(Progress::default()));
     let shared = progress.clone();
-    staging.raw.map_async(wgpu::MapMode::Read, 0..(bytes + 4) as u64, move |result| {
+    staging.raw.map_async(wgpu::MapMode::Read, 0..(bytes + STATUS_BYTES) as u64, move |result| {
         shared.lock().end(
             result.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source)),
         );
@@ -63,7 +67,7 @@ struct Reading {
     context: Arc<Context>,
     /// What has to be waited for, until someone does.
     submission: Option<wgpu::SubmissionIndex>,
-    reports: Option<Arc<Reports>>,
+    reports: Option<(Arc<Reports>, Vec<Watched>)>,
     dtype: DType,
     len: usize,
 }
@@ -108,14 +112,14 @@ impl Reading {
     fn finish(&mut self) -> Result<Data> {
         let staging = self.staging.take().expect("a read ends once");
         let bytes = bytes_of(self.dtype, self.len);
-        let mapped = staging.raw.get_mapped_range(0..(bytes + 4) as u64);
+        let mapped = staging.raw.get_mapped_range(0..(bytes + STATUS_BYTES) as u64);
         let mapped =
             mapped.map_err(|source| Error::with_source(Kind::DeviceLost, "a value could not be read back", source))?;
         let data = unpack(&mapped[..bytes], self.dtype, self.len);
-        let word = u32::from_le_bytes([mapped[bytes], mapped[bytes + 1], mapped[bytes + 2], mapped[bytes + 3]]);
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&mapped[bytes..]);
         drop(mapped);
         staging.raw.unmap();
-        match self.reports.as_ref().and_then(|reports| reports.error(word)) {
+        match self.reports.as_ref().and_then(|(reports, watched)| reports.error(&words, watched)) {
             Some(error) => Err(error),
             None => Ok(data),
         }

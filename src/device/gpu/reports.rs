@@ -1,9 +1,11 @@
-//! Indices out of range, which only the device sees: kernels leave a word in a small buffer, which goes out with the next
-//! readback.
+//! What only the device sees, an index out of range and a result that is not finite: kernels leave words in a small buffer,
+//! which go out with the next readback.
 
 use super::adapter::Context;
+use crate::device::watch::Watched;
 use crate::error::{Error, Kind};
 use crate::ops::op::Op;
+use crate::tensor::device::{Graph, Node};
 use crate::tensor::value::Value;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,9 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Reports {
     status: wgpu::Buffer,
     places: Mutex<Places>,
+    /// The operations whose results are looked at, in their order, since the buffer was last read.
+    watched: Mutex<Vec<Watched>>,
     /// Whether a kernel that may report was dispatched since the buffer was last read.
     armed: AtomicBool,
 }
+
+/// Bytes of the buffer: a word for an index out of range; and for results the word of the first operation, what its first
+/// index lacks of the largest number, and the word of the last operation whose operands were not finite.
+pub(super) const STATUS_BYTES: usize = 16;
 
 #[derive(Default)]
 struct Places {
@@ -28,11 +36,12 @@ impl Reports {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let status = context.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("status"),
-            size: 16,
+            size: STATUS_BYTES as u64,
             usage,
             mapped_at_creation: false,
         });
-        Reports { status, places: Mutex::default(), armed: AtomicBool::new(false) }
+        let (places, watched) = (Mutex::default(), Mutex::default());
+        Reports { status, places, watched, armed: AtomicBool::new(false) }
     }
 
     pub fn status(&self) -> &wgpu::Buffer {
@@ -57,20 +66,33 @@ impl Reports {
         u32::MAX - number
     }
 
+    /// The word that stands for the result of a node being not finite: the earlier it is computed, the larger. The kernels
+    /// that look at one node follow each other.
+    pub fn watched(&self, graph: &Graph, node: &Node) -> u32 {
+        let mut watched = self.watched.lock();
+        if watched.last().is_none_or(|last| last.id != node.value.id) {
+            watched.push(Watched::of(graph, node));
+        }
+        u32::MAX - (watched.len() - 1) as u32
+    }
+
     /// A kernel that may report has been submitted.
     pub fn arm(&self) {
         self.armed.store(true, Ordering::Release);
     }
 
-    /// Whether there may be something to read; asking disarms.
-    pub fn disarm(&self) -> bool {
-        self.armed.swap(false, Ordering::AcqRel)
+    /// The operations that were looked at, if there may be something to read; asking disarms.
+    pub fn disarm(&self) -> Option<Vec<Watched>> {
+        self.armed.swap(false, Ordering::AcqRel).then(|| std::mem::take(&mut *self.watched.lock()))
     }
 
-    /// What a word of the buffer says.
-    pub fn error(&self, word: u32) -> Option<Error> {
-        let places = self.places.lock();
-        let message = places.messages.get((u32::MAX - word) as usize)?;
-        (word != 0).then(|| Error::new(Kind::Misuse, message.clone()))
+    /// What the words of the buffer say.
+    pub fn error(&self, words: &[u32], watched: &[Watched]) -> Option<Error> {
+        let &[index, first, element, operands] = words else { unreachable!("the status has four words") };
+        let number = |word: u32| (word != 0).then_some((u32::MAX - word) as usize);
+        if let Some(message) = number(index).and_then(|number| self.places.lock().messages.get(number).cloned()) {
+            return Some(Error::new(Kind::Misuse, message));
+        }
+        Some(watched.get(number(first)?)?.error(number(element)?, operands == first))
     }
 }

@@ -1,0 +1,95 @@
+//! Where a number that is not finite comes from: what is said of it, and how it is found among the CPU's results.
+
+use super::cpu::elements;
+use crate::data::{Data, with_data};
+use crate::dtype::{DType, Element};
+use crate::error::{Error, Kind, Result};
+use crate::ops::op::Op;
+use crate::shape::Dims;
+use crate::tensor::device::{Graph, Node, Source};
+use crate::tensor::value::Value;
+use parking_lot::Mutex;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is known of an operation before its result is.
+pub(super) struct Watched {
+    /// The number of its value.
+    pub id: u64,
+    op: &'static str,
+    at: &'static Location<'static>,
+    shape: Dims,
+    dtype: DType,
+    /// Whether one of its operands is a number that is not finite.
+    reads_number: bool,
+}
+
+/// Looks at results that lie in host memory.
+#[derive(Default)]
+pub(super) struct Watch {
+    on: AtomicBool,
+    found: Mutex<Option<Error>>,
+}
+
+impl Watched {
+    pub fn of(graph: &Graph, node: &Node) -> Watched {
+        let Value { id, op, at, shape, dtype, .. } = &*node.value;
+        let is_bad = |source: Source| match source {
+            Source::Node(n) => matches!(graph.nodes[n].value.op, Op::Full(x) if !x.is_finite()),
+            Source::Input(_) => false,
+        };
+        let reads_number = node.args.iter().any(|arg| is_bad(arg.source));
+        Watched { id: *id, op: op.name(), at, shape: shape.clone(), dtype: *dtype, reads_number }
+    }
+
+    /// The error that its result is not finite at row-major position `i`.
+    pub fn error(&self, i: usize, reads_bad: bool) -> Error {
+        let Watched { op, at, shape, dtype, reads_number, .. } = self;
+        let mut rest = i;
+        let mut index: Vec<usize> = shape.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
+        index.reverse();
+        let inputs = if reads_bad || *reads_number { "not finite already" } else { "finite" };
+        let (file, line) = (at.file(), at.line());
+        let message = format!(
+            "{op}: the result of shape {shape:?} and type {dtype} is not finite, first at {index:?}; its inputs were {inputs} \
+             (recorded at {file}:{line})"
+        );
+        Error::new(Kind::NonFinite, message)
+    }
+}
+
+impl Watch {
+    pub fn set(&self, on: bool) {
+        self.on.store(on, Ordering::Relaxed);
+    }
+
+    /// Looks at the result of a node of a graph over this device's buffers, unless something was found before. What nodes
+    /// gave was looked at, so of the operands only the graph's inputs are left.
+    pub fn look(&self, graph: &Graph, node: &Node, result: &Result<Arc<Data>>) {
+        let Ok(data) = result else { return };
+        if !self.on.load(Ordering::Relaxed) || !data.dtype().is_float() || matches!(node.value.op, Op::Full(_)) {
+            return;
+        }
+        let mut found = self.found.lock();
+        if found.is_some() {
+            return;
+        }
+        let first = with_data!(&**data, v => v.iter().position(|x| !x.to_f64().is_finite()));
+        *found = first.map(|i| {
+            let reads_bad = node.args.iter().any(|arg| match arg.source {
+                Source::Node(_) => false,
+                Source::Input(k) => {
+                    let data = elements(&graph.inputs[k].buffer);
+                    arg.layout.indices().any(|at| !data.at(at).is_finite())
+                }
+            });
+            Watched::of(graph, node).error(i, reads_bad)
+        });
+    }
+
+    /// What was found since this was last asked.
+    pub fn check(&self) -> Result<()> {
+        self.found.lock().take().map_or(Ok(()), Err)
+    }
+}
