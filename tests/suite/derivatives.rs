@@ -77,12 +77,12 @@ fn second_derivatives_agree_with_differences() {
     report(all().iter().map(check_second).collect());
 }
 
-/// Single precision leaves differences over 2 · 0.004 an error of about 1e-7 / 0.008 of the values, and one that grows with
-/// the square of the step: a tenth of what a derivative is catches a wrong rule.
+/// Single precision leaves differences over 2 · 0.001 an error of about 1e-7 / 0.002 of the values: a tenth of what a
+/// derivative is, and 0.01, catch a wrong rule. Steps are no longer, as functions have kinks.
 #[test]
 fn derivatives_on_the_gpu_agree_with_differences() {
     let Some(gpu) = gpu() else { return };
-    let options = GradcheckOptions { eps: 4e-3, atol: 1e-2, rtol: 1e-1, ..Default::default() };
+    let options = GradcheckOptions { eps: 1e-3, atol: 1e-2, rtol: 1e-1, ..Default::default() };
     let rows = row_cases().into_iter().filter(|case| ROWS.iter().any(|row| row.name == case.name));
     let cases: Vec<Case> = rows.chain(structural_cases()).collect();
     report(

@@ -17,9 +17,14 @@
 //! | `f._saved_self` | `f.saved_tensors()?` |
 //! | `class F(torch.autograd.Function)`, `F.apply(x)` | `impl Function for F`, `apply(F, &[&x])?` |
 //! | `checkpoint(f, x, use_reentrant=False)` | `checkpoint(f, &[&x], options)` |
+//! | `torch.func`, `torch.autograd.functional` | `func` |
+//! | `torch.autograd.forward_ad` | `autograd::forward_ad` |
 //! | `register_multi_grad_hook(.., mode="any")` | `register_any_grad_hook` |
 //! | `raise` in a hook | `panic!`, which leaves backward |
 //! | `save_on_cpu()` | hooks that read the values back and upload them |
+//!
+//! The facts of `functional`, `forward-ad` and `grad-fn.14` are in `func.rs`, those of `gradcheck` and `anomaly` in
+//! `checking.rs`.
 //!
 //! The dtypes of `F64` facts are `F16` on a GPU, which has no doubles. What cannot be said in Rust (an integer that
 //! requires grad by type, a hook that returns no tensor) is told beside the fact.
