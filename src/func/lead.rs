@@ -4,6 +4,7 @@
 
 use crate::ops::op::Op;
 use crate::shape::Layout;
+use crate::tensor::Tensor;
 use crate::tensor::value::{Operand, Operands, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,7 +110,8 @@ fn one_by_one(value: &Value, operands: &[Operand], size: usize, known: &Known) -
             Some(Batched { value, offset, stride }) => {
                 let mut layout = operand.layout.clone();
                 layout.offset = (layout.offset + offset).wrapping_add_signed(i as isize * stride);
-                Operand { value: value.clone(), layout }
+                // A kernel of the user's reads whole values.
+                all(Tensor::from_value(value.clone()).alias(layout).materialised())
             }
             None => operand.clone(),
         };
