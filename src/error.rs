@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     DeviceLost,
     Graph,
     InPlace,
+    Anomaly,
     Mismatch,
     NonFinite,
     Data,
@@ -53,6 +54,11 @@ impl Error {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Error {
         Error(Arc::new(Inner { kind, message: message.into(), source: Some(Box::new(source)) }))
+    }
+
+    /// The same error with a remark.
+    pub(crate) fn remarked(self, remark: impl fmt::Display) -> Error {
+        Error::with_source(self.0.kind, format!("{self}; {remark}"), self)
     }
 
     /// An operation was misused: a caught panic of [`catch`].
@@ -88,6 +94,11 @@ impl Error {
     /// An in-place operation was refused, or changed a value that backward needed.
     pub fn is_in_place(&self) -> bool {
         self.0.kind == Kind::InPlace
+    }
+
+    /// Backward gave a gradient that is not a number, and anomalies were to be detected.
+    pub fn is_anomaly(&self) -> bool {
+        self.0.kind == Kind::Anomaly
     }
 
     /// A twin device found a value that differs from the reference, or a gradient check one that differs from differences.

@@ -1,5 +1,6 @@
 //! The walk: later nodes first, each once, when every gradient that flows into it has arrived.
 
+use crate::autograd::anomaly;
 use crate::error::{Result, misuse};
 use crate::ops::create::full;
 use crate::shape::broadcast;
@@ -186,9 +187,11 @@ impl Walk {
                 };
                 // What the rule records belongs to the line of the forward operation.
                 let call = Call { g: &first, gradients: &gs, saved: &values, needs: &needs };
-                let gradients = at_site(node.at, || rule(call))?;
-                debug_assert_eq!(gradients.len(), node.edges.len(), "{} gives one gradient per input", node.name);
-                Ok(after_hooks(node, &gradients, &gs).unwrap_or(gradients))
+                let given = at_site(node.at, || rule(call)).map(|gradients| {
+                    debug_assert_eq!(gradients.len(), node.edges.len(), "{} gives one gradient per input", node.name);
+                    after_hooks(node, &gradients, &gs).unwrap_or(gradients)
+                });
+                anomaly::checked(node, &gs, given)
             }
         }
     }

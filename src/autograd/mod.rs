@@ -3,6 +3,7 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
+mod anomaly;
 mod budget;
 mod checkpoint;
 pub(crate) mod engine;
@@ -19,6 +20,7 @@ pub use crate::tensor::node::{CreationHookGuard, Node, node_creation_hook};
 pub use crate::tensor::saved::{
     SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, saved_tensors_hooks,
 };
+pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_anomaly};
 pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
