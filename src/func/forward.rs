@@ -67,6 +67,7 @@ pub fn jvp<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, x: &A, t: &A) -> Result<(R:
 ///
 /// Source: [torch.func.linearize](https://docs.pytorch.org/docs/stable/generated/torch.func.linearize.html).
 #[track_caller]
+#[allow(clippy::type_complexity, reason = "a closure's type has no other name")]
 pub fn linearize<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     f: F,
     x: &A,

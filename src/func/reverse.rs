@@ -73,6 +73,7 @@ pub fn value_and_grad<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -
 ///
 /// Source: [torch.func.vjp](https://docs.pytorch.org/docs/stable/generated/torch.func.vjp.html).
 #[track_caller]
+#[allow(clippy::type_complexity, reason = "a closure's type has no other name")]
 pub fn vjp<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     f: F,
     x: &A,

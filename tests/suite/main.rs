@@ -21,3 +21,4 @@ mod reductions;
 mod sabotage;
 mod seeds;
 mod spatial;
+mod vmap;
