@@ -56,6 +56,22 @@ pub struct BackwardOptions {
 }
 
 /// What [`grad`] may be told.
+///
+/// ```
+/// use wgrad::autograd::{GradOptions, grad};
+/// use wgrad::{Device, Tensor};
+/// let dev = Device::cpu();
+/// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
+/// // A row of the Jacobian for each row of the identity.
+/// let options = GradOptions {
+///     grad_outputs: vec![Some(Tensor::eye(2, &dev))],
+///     is_grads_batched: true,
+///     ..Default::default()
+/// };
+/// let j = grad(&[&(&x * &x)], &[&x], options)?.remove(0).unwrap();
+/// assert_eq!(j.to_vec::<f32>()?, [2.0, 0.0, 0.0, 4.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GradOptions {
     /// The gradient of each output; ones for a one-element output without.

@@ -66,8 +66,8 @@ pub fn jvp<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, x: &A, t: &A) -> Result<(R:
 /// If an input holds no floats; the function given, if `t` is not of the shapes and dtypes of `x`.
 ///
 /// Source: [torch.func.linearize](https://docs.pytorch.org/docs/stable/generated/torch.func.linearize.html).
-#[allow(clippy::type_complexity, reason = "a function cannot be named in an alias")]
 #[track_caller]
+#[allow(clippy::type_complexity, reason = "a closure's type has no other name")]
 pub fn linearize<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     f: F,
     x: &A,

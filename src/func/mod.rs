@@ -18,7 +18,7 @@
 //! # Transforms and `requires_grad`
 //!
 //! A transform records what it needs, also under [`no_grad`](crate::autograd::no_grad). Its results require grad if an
-//! input of it, or a tensor its function captures, does: transforms and [`Tensor::backward`] combine in any order.
+//! input of it, or a tensor its function captures, does: transforms and [`backward`](crate::Tensor::backward) combine in any order.
 //! Otherwise they have no history. A function may return a structure or a `Result` of one, so `?` works inside.
 
 mod batch;
@@ -37,6 +37,3 @@ pub use jacobian::{hessian, hvp, jacfwd, jacobian, jacrev, vhp};
 pub use reverse::{grad, value_and_grad, vjp};
 pub use tree::{Each, Outcome, Tree};
 pub use vmap::{BatchDim, BatchDims, VmapOptions, vmap, vmap_with};
-
-#[allow(unused_imports, reason = "named by the documentation")]
-use crate::tensor::Tensor;

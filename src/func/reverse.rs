@@ -72,8 +72,8 @@ pub fn value_and_grad<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -
 /// If an input holds no floats; the function given, if `v` is not of shape and dtype of `y`.
 ///
 /// Source: [torch.func.vjp](https://docs.pytorch.org/docs/stable/generated/torch.func.vjp.html).
-#[allow(clippy::type_complexity, reason = "a function cannot be named in an alias")]
 #[track_caller]
+#[allow(clippy::type_complexity, reason = "a closure's type has no other name")]
 pub fn vjp<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     f: F,
     x: &A,

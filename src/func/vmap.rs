@@ -56,7 +56,8 @@ pub struct VmapOptions {
 ///
 /// # Panics
 /// If no input has a batch, or their sizes differ, or a dimension is out of range; if `f` draws random numbers, which
-/// [`vmap_with`] can allow, or changes a tensor from outside in place.
+/// [`vmap_with`] can allow, or changes a tensor from outside in place; in backward, if a captured value that was needed has
+/// been changed in place since.
 ///
 /// Source: [torch.func.vmap](https://docs.pytorch.org/docs/stable/generated/torch.func.vmap.html).
 pub fn vmap<A: Tree, R: Outcome>(

@@ -25,3 +25,4 @@ mod saved;
 mod seeds;
 mod semantics;
 mod spatial;
+mod vmap;
