@@ -207,9 +207,7 @@ fn document(known: &Known, files: &[File], failures: &mut Vec<String>) -> String
     for file in files {
         let _ = write!(text, "\n## {}\n\n`{}`\n", file.title, file.path);
         for op in &file.operations {
-            // What macros repeat has no spaces in between.
-            let signature = op.signature.replace(',', ", ").replace(",  ", ", ");
-            let _ = write!(text, "\n#### `{}{signature}`\n\n{}\n", op.name, op.text);
+            let _ = write!(text, "\n#### `{}{}`\n\n{}\n", op.name, op.signature, op.text);
             let errors = known.errors(op, failures);
             let parts = [("types", known.types(op)), ("checked", known.checked(op)), ("errors", errors)];
             let parts = parts.iter().filter(|(_, what)| !what.is_empty());

@@ -141,8 +141,10 @@ fn operations(text: &str) -> Vec<Operation> {
                 signature.push(' ');
             }
             let signature = signature.split(" {").next().unwrap_or_default();
-            let signature =
-                signature.replace("( ", "(").replace(", )", ")").replace("(&self,", "(&self, ").replace(",  ", ", ");
+            // What macros repeat has no spaces in between.
+            let spaced = signature.replace(',', ", ");
+            let signature = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+            let signature = signature.replace("( ", "(").replace(", )", ")");
             let at = signature.find(['(', '<']).expect("a function has arguments");
             found.push(operation(&signature[..at], &signature[at..], &docs, is_row));
         }
