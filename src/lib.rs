@@ -24,7 +24,7 @@ mod tensor;
 
 pub use autograd::BackwardOptions;
 pub use data::Data;
-pub use device::gpu::{Adapter, adapters};
+pub use device::gpu::{Adapter, GpuOptions, adapters};
 pub use dtype::{DType, Element};
 pub use error::{Error, Result, catch};
 pub use ops::attention::AttentionOptions;
@@ -62,12 +62,11 @@ pub use tensor::device::{Device, Stats};
 #[doc(hidden)]
 pub mod testing {
     pub use crate::device::gpu::Fault;
-    use crate::device::gpu::Gpu;
+    use crate::device::gpu::{Gpu, GpuOptions};
     use crate::device::twin::Twin;
     use crate::error::Result;
     pub use crate::ops::row::{Row, RowKind};
     pub use crate::ops::scalar::ROWS;
-    use crate::plan::Options;
     pub use crate::plan::{Place, Plan};
     use crate::tensor::Tensor;
     use crate::tensor::device::Device;
@@ -80,7 +79,12 @@ pub mod testing {
     /// A device of its own on the first adapter: with or without fusion, alone or as a twin, with a fault planted in every
     /// new plan.
     pub fn open_gpu(fuse: bool, twin: bool, fault: Option<Fault>) -> Result<Device> {
-        let gpu = Gpu::open(None)?.with_options(Options { fuse, ..Options::default() });
+        open_gpu_with(&GpuOptions { fuse, ..Default::default() }, twin, fault)
+    }
+
+    /// The same with all options.
+    pub fn open_gpu_with(options: &GpuOptions, twin: bool, fault: Option<Fault>) -> Result<Device> {
+        let gpu = Gpu::open(options)?;
         let gpu = match fault {
             Some(fault) => gpu.with_fault(fault),
             None => gpu,

@@ -57,10 +57,19 @@ impl Model<'_> {
             Op::Cast => self.pointwise(node, y, |x, e, y| cast_bound(x[0], e[0], y, node.value.dtype)),
             Op::Reduce { fold: Fold::Sum, .. } => {
                 let terms = node.args[0].layout.numel() / y.len();
-                self.summed(node, y, terms, 8.0)
+                let mut bounds = self.summed(node, y, terms, 8.0);
+                // In a row program the terms were computed by the kernel itself.
+                if let Some(terms) = self.operand_bounds(&node.args[0]) {
+                    bounds
+                        .iter_mut()
+                        .zip(terms.chunks(terms.len() / y.len()))
+                        .for_each(|(b, e)| *b += e.iter().sum::<f64>());
+                }
+                bounds
             }
             Op::Reduce { fold: Fold::Prod, .. } => self.multiplied(node, y),
-            Op::Reduce { fold: Fold::Max | Fold::Min, .. } | Op::Scan(Scan::Max | Scan::Min) => exact(),
+            Op::Reduce { fold: fold @ (Fold::Max | Fold::Min), .. } => self.extreme(node, *fold, y),
+            Op::Scan(Scan::Max | Scan::Min) => exact(),
             Op::Scan(scan @ (Scan::Linear | Scan::LogAddExp)) => self.scanned(node, *scan, y),
             Op::Matmul { inner, .. } => {
                 let shape = &node.args[0].layout.shape;
@@ -79,6 +88,36 @@ impl Model<'_> {
             }
             Op::Custom(_) => exact(),
         }
+    }
+
+    /// The bounds of the elements that an operand reads, if this kernel computes it.
+    fn operand_bounds(&self, arg: &Arg) -> Option<Vec<f64>> {
+        let Source::Node(n) = arg.source else { return None };
+        self.bounds.get(&n).map(|bounds| arg.layout.indices().map(|at| bounds[at]).collect())
+    }
+
+    /// Bounds of extremes: how far the largest or smallest of the lower and of the upper ends lies from that of the elements.
+    fn extreme(&self, node: &Node, fold: Fold, y: &Data) -> Vec<f64> {
+        let Some(bounds) = self.operand_bounds(&node.args[0]) else { return vec![0.0; y.len()] };
+        let data = self.data(&node.args[0]);
+        let x: Vec<f64> = node.args[0].layout.indices().map(|at| data.at(at)).collect();
+        let cols = x.len() / y.len();
+        (0..y.len())
+            .map(|i| {
+                let row = || x[i * cols..][..cols].iter().zip(&bounds[i * cols..][..cols]);
+                let (low, high) = match fold {
+                    Fold::Min => (
+                        row().map(|(x, e)| x - e).fold(f64::INFINITY, f64::min),
+                        row().map(|(x, e)| x + e).fold(f64::INFINITY, f64::min),
+                    ),
+                    _ => (
+                        row().map(|(x, e)| x - e).fold(f64::NEG_INFINITY, f64::max),
+                        row().map(|(x, e)| x + e).fold(f64::NEG_INFINITY, f64::max),
+                    ),
+                };
+                if y.at(i).is_nan() { 0.0 } else { distance(low, y.at(i)).max(distance(high, y.at(i))) }
+            })
+            .collect()
     }
 
     /// Bounds of products: the roundings add up, and a product that passes through the limits of its type in one order may
@@ -158,25 +197,18 @@ impl Model<'_> {
     /// A bound for each element from the operands there and their bounds.
     fn pointwise(&self, node: &Node, y: &Data, f: impl Fn(&[f64], &[f64], f64) -> f64) -> Vec<f64> {
         let data: Vec<Arc<Data>> = node.args.iter().map(|arg| self.data(arg)).collect();
-        let operands: Vec<(Vec<f64>, Option<&Vec<f64>>)> = node
+        let operands: Vec<(Vec<f64>, Option<Vec<f64>>)> = node
             .args
             .iter()
             .zip(&data)
-            .map(|(arg, data)| {
-                let bounds = match arg.source {
-                    Source::Node(n) => self.bounds.get(&n),
-                    Source::Input(_) => None,
-                };
-                (arg.layout.indices().map(|at| data.at(at)).collect(), bounds)
-            })
+            .map(|(arg, data)| (arg.layout.indices().map(|at| data.at(at)).collect(), self.operand_bounds(arg)))
             .collect();
         let (mut x, mut e) = (vec![0.0; operands.len()], vec![0.0; operands.len()]);
         (0..y.len())
             .map(|i| {
                 for (k, (values, bounds)) in operands.iter().enumerate() {
                     x[k] = values[i];
-                    // Members of one kernel are read in order, so bounds need no layout.
-                    e[k] = bounds.map_or(0.0, |bounds| bounds[i]);
+                    e[k] = bounds.as_ref().map_or(0.0, |bounds| bounds[i]);
                 }
                 f(&x, &e, y.at(i))
             })

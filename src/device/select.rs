@@ -1,7 +1,7 @@
 //! Choosing a device: by kind, by name, by the environment, or the best there is.
 
 use crate::device::cpu::Cpu;
-use crate::device::gpu::{Gpu, adapters};
+use crate::device::gpu::{Gpu, GpuOptions, adapters};
 use crate::device::twin::Twin;
 use crate::error::{Error, Kind, Result};
 use crate::tensor::device::Device;
@@ -53,7 +53,17 @@ impl Device {
         let Some(adapter) = found.iter().find(|a| a.name.to_lowercase().contains(&part.to_lowercase())) else {
             return Err(unknown(part));
         };
-        shared(adapter.name.clone(), || Ok(Device::new(Gpu::open(Some(&adapter.name))?)))
+        shared(adapter.name.clone(), || {
+            Device::gpu_with(&GpuOptions { name: adapter.name.clone(), ..Default::default() })
+        })
+    }
+
+    /// A GPU opened in a way of one's own: a device for itself, which shares nothing with [`Device::gpu`].
+    ///
+    /// # Errors
+    /// As [`Device::gpu_named`].
+    pub fn gpu_with(options: &GpuOptions) -> Result<Device> {
+        Ok(Device::new(Gpu::open(options)?))
     }
 
     /// A device that plays everything on a GPU and on the CPU, and reports the first operation that differs: slow, and
@@ -69,7 +79,8 @@ impl Device {
         if name == Device::cpu().name() {
             return Err(Error::new(Kind::UnknownDevice, "a twin compares a GPU with the CPU, and was given the CPU"));
         }
-        shared(format!("twin of {name}"), || Ok(Device::new(Twin::of(Gpu::open(Some(&name))?))))
+        let options = GpuOptions { name: name.clone(), ..Default::default() };
+        shared(format!("twin of {name}"), || Ok(Device::new(Twin::of(Gpu::open(&options)?))))
     }
 
     /// The device a word names: `cpu`, `gpu`, `twin`, or part of an adapter's name.

@@ -5,6 +5,8 @@
 
 use super::Options;
 use super::flow::Flow;
+use super::program::{self, Program};
+use super::wgsl::is_narrow;
 use crate::tensor::device::{Arg, Source};
 use std::collections::HashMap;
 
@@ -67,7 +69,13 @@ impl Fuser<'_> {
     }
 
     fn is_open(&self, n: usize) -> bool {
-        self.options.fuse && !self.options.watch && self.flow.node(n).value.op.is_pointwise()
+        let is_open = self.flow.node(n).value.op.is_pointwise() || self.matrix(n).is_some();
+        self.options.fuse && !self.options.watch && is_open
+    }
+
+    /// The rows and columns of a reduction that can be part of a row program.
+    fn matrix(&self, n: usize) -> Option<(usize, usize)> {
+        program::matrix(self.flow, &self.options, n)
     }
 
     /// The groups of the operands.
@@ -132,18 +140,25 @@ impl Fuser<'_> {
     fn joins(&mut self, group: usize, more: &[usize], at: usize) -> bool {
         let Some(&first) = self.groups[group].first() else { return false };
         let members: Vec<usize> = self.groups[group].iter().chain(more).copied().collect();
-        let numel = self.flow.node(first).value.numel();
-        if members.len() > MAX_NODES
-            || !members.iter().all(|&n| self.is_open(n) && self.flow.node(n).value.numel() == numel)
-        {
+        let numel = |n: usize| self.flow.node(n).value.numel();
+        let matrix = members.iter().find_map(|&n| self.matrix(n));
+        let fits = |n: usize| match (matrix, self.matrix(n)) {
+            (None, _) => numel(n) == numel(first),
+            (Some(matrix), Some(own)) => own == matrix,
+            (Some((rows, cols)), None) => {
+                (numel(n) == rows || numel(n) == rows * cols) && !is_narrow(self.flow.node(n).value.dtype)
+            }
+        };
+        if members.len() > MAX_NODES || !members.iter().all(|&n| self.is_open(n) && fits(n)) {
             return false;
         }
         for &n in &members {
             self.inside[n] = true;
         }
-        let fits = self.is_ordered(&members, at)
-            && self.buffers(&members) <= self.options.max_storage_buffers
-            && self.words(&members) <= MAX_WORDS;
+        let fits = self.is_ordered(&members, at, matrix)
+            && self.buffers(&members, matrix.is_none()) <= self.options.max_storage_buffers
+            && self.words(&members) <= MAX_WORDS
+            && (matrix.is_none() || self.has_program(&members));
         for &n in &members {
             self.inside[n] = false;
         }
@@ -154,11 +169,33 @@ impl Fuser<'_> {
         matches!(source, Source::Node(n) if self.inside[n])
     }
 
+    /// Whether a row program computes no costly function too often.
+    fn has_program(&self, members: &[usize]) -> bool {
+        let mut sorted = members.to_vec();
+        sorted.sort_unstable();
+        Program::of(self.flow, &sorted, |n| self.is_output(n)).is_some()
+    }
+
+    /// Whether somebody outside the members needs a member.
+    fn is_output(&self, n: usize) -> bool {
+        self.flow.node(n).held || !self.flow.readers(Source::Node(n)).iter().all(|&r| self.inside[r])
+    }
+
+    /// Whether a member reads another one where both are computed: in order, or as what belongs to its row.
+    fn lines_up(&self, n: usize, arg: &Arg, matrix: Option<(usize, usize)>) -> bool {
+        match matrix {
+            Some((rows, cols)) if self.flow.numel(arg.source) == rows && arg.layout.numel() == rows * cols => {
+                self.flow.node(n).value.op.is_pointwise() && program::is_repeated(&arg.layout, rows)
+            }
+            _ => self.flow.is_whole(arg),
+        }
+    }
+
     /// Whether everything the members read comes before `at`, and everything that reads them after it.
-    fn is_ordered(&self, members: &[usize], at: usize) -> bool {
+    fn is_ordered(&self, members: &[usize], at: usize, matrix: Option<(usize, usize)>) -> bool {
         members.iter().all(|&n| {
             let reads = self.flow.reads(n).all(|arg| match self.is_inside(arg.source) {
-                true => self.flow.is_whole(arg),
+                true => self.lines_up(n, arg, matrix),
                 false => self.group_of(arg).is_none_or(|group| group < at),
             });
             let is_read = || {
@@ -171,8 +208,8 @@ impl Fuser<'_> {
         })
     }
 
-    /// How many buffers the members bind if nobody else joins them.
-    fn buffers(&self, members: &[usize]) -> usize {
+    /// How many buffers the members bind if nobody else joins them; results may take over those of operands.
+    fn buffers(&self, members: &[usize], take_over: bool) -> usize {
         let mut sources: Vec<(Source, bool)> = Vec::new();
         for arg in members.iter().flat_map(|&n| self.flow.reads(n)).filter(|arg| !self.is_inside(arg.source)) {
             let whole = self.flow.is_whole(arg);
@@ -183,14 +220,14 @@ impl Fuser<'_> {
         }
         let mut dying: Vec<_> = sources
             .iter()
-            .filter(|(source, whole)| *whole && self.flow.is_expendable(*source))
+            .filter(|(source, whole)| take_over && *whole && self.flow.is_expendable(*source))
             .filter(|(source, _)| self.flow.readers(*source).iter().all(|&r| self.inside[r]))
             .map(|(source, _)| self.flow.dtype(*source))
             .collect();
         let mut count = sources.len();
         for &n in members {
             let node = self.flow.node(n);
-            if node.held || !self.flow.readers(Source::Node(n)).iter().all(|&r| self.inside[r]) {
+            if self.is_output(n) {
                 match dying.iter().position(|&dtype| dtype == node.value.dtype) {
                     Some(i) => drop(dying.swap_remove(i)),
                     None => count += 1,

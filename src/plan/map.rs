@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let numel = text.flow.node(nodes[0]).value.numel();
-    let mut body = Body { text, lines: String::new(), names: HashMap::new(), loads: HashMap::new() };
+    let mut body = Body::new(text, "i");
     for &n in nodes {
         body.compute(n);
     }
@@ -58,17 +58,33 @@ fn in_pairs(text: &mut Text, numel: usize, lines: &str, narrow: &[(Item, DType, 
     hook + "}"
 }
 
-struct Body<'t, 'a> {
-    text: &'t mut Text<'a>,
-    lines: String,
+/// Statements that compute members for one element.
+pub(super) struct Body<'t, 'a> {
+    pub text: &'t mut Text<'a>,
+    pub lines: String,
     /// The variable of each member.
-    names: HashMap<usize, String>,
+    pub names: HashMap<usize, String>,
     /// The variable of each operand that was loaded.
-    loads: HashMap<(Source, Layout), String>,
+    pub loads: HashMap<(Source, Layout), String>,
+    /// The position of the element.
+    pub i: String,
+    variables: usize,
 }
 
-impl Body<'_, '_> {
-    fn compute(&mut self, n: usize) {
+impl<'t, 'a> Body<'t, 'a> {
+    pub fn new(text: &'t mut Text<'a>, i: &str) -> Body<'t, 'a> {
+        let (names, loads) = (HashMap::new(), HashMap::new());
+        Body { text, lines: String::new(), names, loads, i: i.to_owned(), variables: 0 }
+    }
+
+    /// A name that no other variable has.
+    pub fn variable(&mut self, letter: char) -> String {
+        self.variables += 1;
+        format!("{letter}_{}", self.variables - 1)
+    }
+
+    /// Computes a member from its operands, which have been computed or are loaded.
+    pub fn compute(&mut self, n: usize) {
         let node = self.text.flow.node(n);
         // Where a write is among the members, this is the copy of its base.
         let args = if matches!(node.value.op, Op::Write(_)) { &node.args[..1] } else { &node.args[..] };
@@ -76,7 +92,7 @@ impl Body<'_, '_> {
             args.iter().map(|arg| (self.operand(arg), self.text.flow.dtype(arg.source))).collect();
         let dtype = node.value.dtype;
         let value = match &node.value.op {
-            Op::Iota => format!("{}(i)", computed(dtype)),
+            Op::Iota => format!("{}({})", computed(dtype), self.i),
             Op::Random(distribution, _) => self.random(n, *distribution, dtype),
             Op::Map(row) => self.call(row, &operands),
             Op::Cast => cast(&operands[0].0, operands[0].1, dtype),
@@ -93,7 +109,7 @@ impl Body<'_, '_> {
             | Op::Search { .. }
             | Op::Custom(_) => unreachable!("{} is not pointwise", node.value.op.name()),
         };
-        let name = format!("v{}", self.names.len());
+        let name = self.variable('v');
         // Fused or not, a narrow float has the precision of its type.
         let value = if is_narrow(dtype) { widened(dtype, &stored(dtype, &value)) } else { value };
         let _ = writeln!(self.lines, "  let {name} = {value};");
@@ -113,8 +129,8 @@ impl Body<'_, '_> {
         if let Some(name) = self.loads.get(&key) {
             return name.clone();
         }
-        let name = format!("l{}", self.loads.len());
-        let x = self.text.load(arg, "i");
+        let name = self.variable('l');
+        let x = self.text.load(arg, &self.i);
         let _ = writeln!(self.lines, "  let {name} = {x};");
         self.loads.insert(key, name.clone());
         name
@@ -145,12 +161,17 @@ impl Body<'_, '_> {
 
     fn random(&mut self, n: usize, distribution: Distribution, dtype: DType) -> String {
         let mut word = |word| self.text.param(Param::Of { node: n, word });
+        let (low, range) = match distribution {
+            Distribution::Integer { .. } => (word(4), word(5)),
+            Distribution::Uniform | Distribution::Normal => Default::default(),
+        };
         let stream = format!("vec2<u32>({}, {}), vec2<u32>({}, {})", word(0), word(1), word(2), word(3));
+        let i = &self.i;
         match distribution {
-            Distribution::Uniform => format!("random_uniform_(i, {stream})"),
-            Distribution::Normal => format!("random_normal_(i, {stream})"),
+            Distribution::Uniform => format!("random_uniform_({i}, {stream})"),
+            Distribution::Normal => format!("random_normal_({i}, {stream})"),
             Distribution::Integer { .. } => {
-                let integer = format!("bitcast<i32>({} + random_bits_(i, {stream}) % {})", word(4), word(5));
+                let integer = format!("bitcast<i32>({} + random_bits_({i}, {stream}) % {})", low, range);
                 cast(&integer, DType::I32, dtype)
             }
         }

@@ -4,28 +4,35 @@
 //! buffer (`memory`) and writes each kernel's WGSL (`wgsl` and the files named after their kernels). [`key()`] tells
 //! whether a plan made earlier fits.
 
+mod columns;
 mod contract;
 mod custom;
 mod flow;
 mod fuse;
 mod index;
 mod key;
+mod lanes;
 mod map;
 mod memory;
 mod print;
+mod program;
 mod reduce;
+mod rows;
 mod scan;
 mod sort;
 mod steps;
+mod target;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod watch;
 mod wgsl;
 mod window;
 
 pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};
+pub use target::Target;
 
 use crate::tensor::device::Graph;
 use std::sync::Arc;
@@ -35,6 +42,12 @@ use std::sync::Arc;
 pub struct Options {
     /// Whether values may share a kernel.
     pub fuse: bool,
+    /// Whether large matrix products are computed in tiles that a group or a vector shares.
+    pub tiles: bool,
+    /// Whether reductions over rows are passes over each row, which pointwise operations and other reductions may share.
+    pub rows: bool,
+    /// What kernels are written for.
+    pub target: Target,
     /// Storage buffers that one kernel may bind.
     pub max_storage_buffers: usize,
     /// Whether every result is looked at for numbers that are not finite; none may then be hidden in a fused kernel.
@@ -44,7 +57,7 @@ pub struct Options {
 impl Default for Options {
     /// What every WebGPU device can do.
     fn default() -> Options {
-        Options { fuse: true, max_storage_buffers: 8, watch: false }
+        Options { fuse: true, tiles: true, rows: true, target: Target::default(), max_storage_buffers: 8, watch: false }
     }
 }
 
@@ -142,8 +155,8 @@ pub enum Param {
 pub fn plan(graph: &Graph, options: &Options) -> Plan {
     let flow = flow::Flow::of(graph);
     let groups = fuse::fuse(&flow, options);
-    let schedule = steps::steps(&flow, groups, options.watch);
+    let schedule = steps::steps(&flow, groups, options);
     let memory = memory::assign(&flow, &schedule);
-    let kernels = schedule.steps.iter().map(|step| wgsl::kernel(&flow, &memory, step)).collect();
+    let kernels = schedule.steps.iter().map(|step| wgsl::kernel(&flow, &memory, options, step)).collect();
     Plan { kernels, held: memory.held(&flow), slots: memory.slots }
 }

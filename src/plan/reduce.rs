@@ -52,9 +52,12 @@ impl Reduction {
         let part = cols.div_ceil(parts);
         let parts = cols.div_ceil(part);
         let first = Reduction { rows: rows * parts, cols: part, stage: Stage::First { rows, cols }, by_thread };
-        let second =
-            Reduction { rows, cols: parts, stage: Stage::Second, by_thread: prefers_threads(true, rows, parts) };
-        (first, Some(second))
+        (first, Some(Reduction::second(rows, parts)))
+    }
+
+    /// The stage that folds the results of parts.
+    pub fn second(rows: usize, parts: usize) -> Reduction {
+        Reduction { rows, cols: parts, stage: Stage::Second, by_thread: prefers_threads(true, rows, parts) }
     }
 }
 
@@ -64,7 +67,7 @@ fn prefers_threads(rows_adjacent: bool, rows: usize, cols: usize) -> bool {
 }
 
 /// Whether neighbours in memory belong to different rows, as when columns of a matrix are summed.
-fn rows_are_adjacent(layout: &Layout, cols: usize) -> bool {
+pub(super) fn rows_are_adjacent(layout: &Layout, cols: usize) -> bool {
     let mut inner = 1;
     for (&n, &stride) in layout.shape.iter().zip(&layout.strides).rev() {
         if n > 1 && inner < cols && stride.abs() == 1 {
@@ -132,7 +135,7 @@ pub(super) fn reduce(
 }
 
 /// What changes nothing when it is folded in. An infinity is made from its bits, since WGSL has no literal for it.
-fn identity(fold: Fold, dtype: DType) -> &'static str {
+pub(super) fn identity(fold: Fold, dtype: DType) -> &'static str {
     match (fold, element(dtype)) {
         (Fold::Sum, "f32") => "0.0",
         (Fold::Sum, _) => "0",

@@ -1,7 +1,10 @@
 //! The dispatches that each group of nodes needs, what they read and write, and which results take over the buffer of an
 //! operand that nobody reads any more.
 
+use super::Options;
+use super::columns::Columns;
 use super::flow::Flow;
+use super::program;
 use super::reduce::Reduction;
 use super::scan::{self, Pass, Stage};
 use super::sort;
@@ -31,7 +34,11 @@ pub(super) struct Step {
 pub(super) enum Work {
     /// Pointwise nodes, or the copy of its base that a write begins with.
     Map,
+    /// Reductions over rows, and pointwise nodes.
+    Rows,
     Reduce(Reduction),
+    /// Results that are neighbours in memory.
+    Columns(Columns),
     Scan(Pass),
     /// The inner places that are added up.
     Matmul(Range<usize>),
@@ -72,18 +79,18 @@ impl From<Source> for Item {
     }
 }
 
-pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, watch: bool) -> Schedule {
+pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, options: &Options) -> Schedule {
     let mut place = vec![0; flow.graph.nodes.len()];
     for (at, group) in groups.iter().enumerate() {
         for &n in group {
             place[n] = at;
         }
     }
-    let mut writer = Writer { flow, place, schedule: Schedule { steps: Vec::new(), scratch: Vec::new() } };
+    let mut writer = Writer { flow, options, place, schedule: Schedule { steps: Vec::new(), scratch: Vec::new() } };
     for group in groups {
         let n = group[0];
         writer.group(group);
-        if watch && flow.node(n).value.dtype.is_float() {
+        if options.watch && flow.node(n).value.dtype.is_float() {
             writer.watch(n);
         }
     }
@@ -95,6 +102,7 @@ const MAX_LOOP: usize = 32768;
 
 struct Writer<'a> {
     flow: &'a Flow<'a>,
+    options: &'a Options,
     /// The group of each node.
     place: Vec<usize>,
     schedule: Schedule,
@@ -105,9 +113,12 @@ impl Writer<'_> {
         let flow = self.flow;
         let n = nodes[0];
         let node = flow.node(n);
+        if nodes.iter().any(|&n| program::matrix(flow, self.options, n).is_some()) {
+            return self.together(Work::Rows, nodes);
+        }
         match &node.value.op {
             Op::Data | Op::Full(_) => unreachable!("nothing computes {}", node.value.op.name()),
-            Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => self.map(nodes),
+            Op::Iota | Op::Random(..) | Op::Map(_) | Op::Cast => self.together(Work::Map, nodes),
             Op::Reduce { .. } => self.reduce(n),
             Op::Scan(_) => {
                 let len = node.value.shape.last().copied().unwrap_or(1);
@@ -175,7 +186,9 @@ impl Writer<'_> {
         free.then_some((Item::Node(n), base.source.into()))
     }
 
-    fn map(&mut self, nodes: Vec<usize>) {
+    /// Nodes that share a kernel, each result of which may take over the buffer of an operand that is read element by
+    /// element. Row programs read operands again after they have stored results.
+    fn together(&mut self, work: Work, nodes: Vec<usize>) {
         let flow = self.flow;
         let at = self.place[nodes[0]];
         let is_outside = |source: Source| !matches!(source, Source::Node(p) if self.place[p] == at);
@@ -193,7 +206,7 @@ impl Writer<'_> {
             .collect();
         let mut dying: Vec<Source> = sources
             .iter()
-            .filter(|(source, whole)| *whole && self.dies(*source, nodes[0]))
+            .filter(|(source, whole)| matches!(work, Work::Map) && *whole && self.dies(*source, nodes[0]))
             .map(|(source, _)| *source)
             .collect();
         // What is updated step by step then stays in one buffer.
@@ -206,11 +219,19 @@ impl Writer<'_> {
         }
         let reads = sources.into_iter().map(|(source, _)| source.into()).collect();
         let writes = outputs.iter().map(|&n| Item::Node(n)).collect();
-        self.schedule.steps.push(Step { work: Work::Map, nodes, reads, writes, over, outputs });
+        self.schedule.steps.push(Step { work, nodes, reads, writes, over, outputs });
     }
 
     fn reduce(&mut self, n: usize) {
         let node = self.flow.node(n);
+        if let Some(cut) = Columns::of(self.flow, self.options, n) {
+            if cut.parts == 1 {
+                return self.push(Work::Columns(cut), n, &node.args, Item::Node(n), true);
+            }
+            let partial = self.scratch(cut.results * cut.parts);
+            self.push(Work::Columns(cut), n, &node.args, partial, false);
+            return self.second(n, Reduction::second(cut.results, cut.parts), partial);
+        }
         let layout = &node.args[0].layout;
         let rows = node.value.numel();
         let (first, second) = Reduction::of(layout, rows, layout.numel() / rows);
@@ -219,6 +240,11 @@ impl Writer<'_> {
         };
         let partial = self.scratch(first.rows);
         self.push(Work::Reduce(first), n, &node.args, partial, false);
+        self.second(n, second, partial);
+    }
+
+    /// Folds the results of the parts.
+    fn second(&mut self, n: usize, second: Reduction, partial: Item) {
         self.push(Work::Reduce(second), n, &[], Item::Node(n), true);
         self.schedule.steps.last_mut().expect("just pushed").reads.push(partial);
     }

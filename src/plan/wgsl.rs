@@ -3,7 +3,10 @@
 use super::flow::Flow;
 use super::memory::Memory;
 use super::steps::{Item, Step, Work};
-use super::{Binding, Kernel, Output, Param, Place, contract, custom, index, map, reduce, scan, sort, watch, window};
+use super::{
+    Binding, Kernel, Options, Output, Param, Place, columns, contract, custom, index, map, reduce, rows, scan, sort,
+    watch, window,
+};
 use crate::dtype::DType;
 use crate::ops::kernel::program::MAX_WORKGROUPS;
 use crate::shape::Layout;
@@ -12,19 +15,23 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-pub(super) fn kernel(flow: &Flow, memory: &Memory, step: &Step) -> Kernel {
+pub(super) fn kernel(flow: &Flow, memory: &Memory, options: &Options, step: &Step) -> Kernel {
     let mut text = Text {
         flow,
+        options,
         memory,
         bindings: Vec::new(),
         params: vec![Param::Word(0)],
         functions: BTreeMap::new(),
         sizes: None,
+        quads: false,
     };
     let n = step.nodes[0];
     let written = |(wgsl, groups): (String, usize)| (Arc::from(wgsl), grid(groups));
     let (wgsl, workgroups) = match &step.work {
         Work::Map => written(map::map(&mut text, &step.nodes, &step.writes)),
+        Work::Columns(cut) => written(columns::columns(&mut text, n, cut, step.writes[0])),
+        Work::Rows => written(rows::rows(&mut text, &step.nodes, &step.writes)),
         Work::Reduce(reduction) => {
             let from = step.reads.iter().find(|item| matches!(item, Item::Scratch(_)));
             written(reduce::reduce(&mut text, n, reduction, from.copied(), step.writes[0]))
@@ -70,11 +77,14 @@ fn label(flow: &Flow, step: &Step) -> String {
 
 pub(super) struct Text<'a> {
     pub flow: &'a Flow<'a>,
+    pub options: &'a Options,
     memory: &'a Memory,
     bindings: Vec<Bound>,
     params: Vec<Param>,
     functions: BTreeMap<String, String>,
     sizes: Option<Vec<u64>>,
+    /// Whether buffers of words that are read are arrays of vectors of four.
+    pub quads: bool,
 }
 
 struct Bound {
@@ -126,6 +136,14 @@ impl Text<'_> {
         format!("params[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])
     }
 
+    /// The expression for a word of the parameters that no other expression shares, so that the text is the same whichever
+    /// numbers are equal.
+    pub fn number(&mut self, number: usize) -> String {
+        let at = self.params.len();
+        self.params.push(Param::Word(number as u32));
+        format!("params[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])
+    }
+
     /// Sets the first word: how many threads a map has.
     pub fn set_threads(&mut self, threads: usize) {
         self.params[0] = Param::Word(threads as u32);
@@ -153,10 +171,11 @@ impl Text<'_> {
                 _ => format!("bitcast<f32>({word})"),
             };
         }
-        let b = self.bind(source.into(), element(dtype), false);
+        let b = self.bind_read(source, dtype);
+        let x = if self.quads { format!("{b}[({at}) >> 2u][({at}) & 3u]") } else { format!("{b}[{at}]") };
         match dtype {
-            DType::Bool => format!("({b}[{at}] != 0u)"),
-            DType::U32 | DType::I32 | DType::F32 => format!("{b}[{at}]"),
+            DType::Bool => format!("({x} != 0u)"),
+            DType::U32 | DType::I32 | DType::F32 => x,
             DType::F16 | DType::BF16 => {
                 let half = format!("half_{b}");
                 self.function(half.clone(), || {
@@ -166,6 +185,12 @@ impl Text<'_> {
             }
             DType::F64 => unreachable!("no GPU tensor is f64"),
         }
+    }
+
+    /// The name of an operand's buffer, of vectors if that is how buffers are read.
+    pub fn bind_read(&mut self, source: Source, dtype: DType) -> String {
+        let t = if self.quads && !is_narrow(dtype) { rows::quad(element(dtype)) } else { element(dtype) };
+        self.bind(source.into(), t, false)
     }
 
     /// The declarations that replace a template's own.

@@ -5,6 +5,7 @@ mod cases;
 mod common;
 mod derivatives;
 mod draws;
+mod forms;
 mod func;
 mod graphs;
 mod indexing;

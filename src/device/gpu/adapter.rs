@@ -1,6 +1,7 @@
 //! Finding graphics adapters and opening one of them.
 
 use crate::error::{Error, Kind, Result};
+use crate::plan::Target;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -45,12 +46,13 @@ pub(super) struct Context {
     pub queue: wgpu::Queue,
     pub description: Adapter,
     pub limits: wgpu::Limits,
+    pub target: Target,
     error: Arc<Mutex<Option<Error>>>,
 }
 
 impl Context {
-    /// Opens the most powerful adapter, or the first one whose name contains `filter`.
-    pub fn open(filter: Option<&str>) -> Result<Context> {
+    /// Opens the most powerful adapter whose name contains `filter`; unless `adapted`, as if it were any.
+    pub fn open(filter: &str, adapted: bool) -> Result<Context> {
         let adapters = found();
         if adapters.is_empty() {
             return Err(Error::new(
@@ -60,19 +62,21 @@ impl Context {
         }
         let fits = |adapter: &&wgpu::Adapter| {
             let name = adapter.get_info().name.to_lowercase();
-            filter.is_none_or(|part| name.contains(&part.to_lowercase()))
+            name.contains(&filter.to_lowercase())
         };
         let Some(adapter) = adapters.iter().find(fits) else {
             let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-            let wanted = filter.unwrap_or_default();
             return Err(Error::new(
                 Kind::UnknownDevice,
-                format!("no graphics adapter is called {wanted:?}; there are: {}", names.join(", ")),
+                format!("no graphics adapter is called {filter:?}; there are: {}", names.join(", ")),
             ));
         };
         let limits = needed_limits(&adapter.limits());
+        let wanted = if adapted { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
+        let features = wanted & adapter.features();
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgrad"),
+            required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -91,7 +95,8 @@ impl Context {
                 *lost.lock() = Some(Error::lost(format!("the device was lost: {message}")));
             }
         });
-        Ok(Context { device, queue, description: describe(adapter), limits, error })
+        let target = if adapted { target(&adapter.get_info(), features) } else { Target::default() };
+        Ok(Context { device, queue, description: describe(adapter), limits, target, error })
     }
 
     /// What went wrong since this was last asked.
@@ -175,6 +180,15 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         subgroup: (info.subgroup_min_size, info.subgroup_max_size),
         f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+    }
+}
+
+/// What kernels may count on.
+fn target(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Target {
+    let is_one_size = info.subgroup_min_size == info.subgroup_max_size;
+    Target {
+        processor: info.device_type == wgpu::DeviceType::Cpu,
+        subgroup: (is_one_size && features.contains(wgpu::Features::SUBGROUP)).then_some(info.subgroup_min_size),
     }
 }
 

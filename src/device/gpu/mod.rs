@@ -27,6 +27,34 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How a GPU is opened, and which optimisations it does without. All are on by default; whichever are off, results are the
+/// same up to rounding.
+///
+/// ```no_run
+/// use wgrad::{Device, GpuOptions};
+/// let dev = Device::gpu_with(&GpuOptions { tiles: false, ..Default::default() })?;
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, whatever the case; the most powerful one that has it is taken.
+    pub name: String,
+    /// Whether operations may share a kernel.
+    pub fuse: bool,
+    /// Whether large matrix products, and what is computed by them, are computed in tiles.
+    pub tiles: bool,
+    /// Whether reductions over rows may share a kernel with each other and with the operations between them.
+    pub rows: bool,
+    /// Whether kernels are chosen for what the adapter is and can do; otherwise those that every WebGPU device can run.
+    pub adapted: bool,
+}
+
+impl Default for GpuOptions {
+    fn default() -> GpuOptions {
+        GpuOptions { name: String::new(), fuse: true, tiles: true, rows: true, adapted: true }
+    }
+}
+
 /// Changes a plan before it is used, so that tests can show that they would notice.
 pub type Fault = Arc<dyn Fn(&mut Plan) + Send + Sync>;
 
@@ -60,17 +88,18 @@ const MAX_PLANS: usize = 512;
 const MAX_UPLOADED: usize = 64 << 20;
 
 impl Gpu {
-    /// Opens the most powerful adapter, or the first one whose name contains `filter`, whatever the case.
+    /// Opens the most powerful adapter whose name contains that of the options.
     ///
     /// # Errors
     /// If there is no such adapter, or it cannot be opened.
-    pub fn open(filter: Option<&str>) -> Result<Gpu> {
-        let context = Arc::new(Context::open(filter)?);
+    pub fn open(options: &GpuOptions) -> Result<Gpu> {
+        let &GpuOptions { ref name, fuse, tiles, rows, adapted } = options;
+        let context = Arc::new(Context::open(name, adapted)?);
         let both = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let memory = Pool::new(context.clone(), wgpu::BufferUsages::STORAGE | both);
         let staging = Pool::new(context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let gpu = Gpu {
-            options: Options::default(),
+            options: Options { fuse, tiles, rows, target: context.target, ..Options::default() },
             watch: AtomicBool::new(false),
             fault: None,
             memory,
@@ -84,11 +113,6 @@ impl Gpu {
         };
         gpu.context.check()?;
         Ok(gpu)
-    }
-
-    /// The same device with other ways of planning.
-    pub fn with_options(self, options: Options) -> Gpu {
-        Gpu { options, ..self }
     }
 
     /// The same device with every new plan changed.
