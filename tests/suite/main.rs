@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod cases;
+mod checking;
 mod common;
 mod derivatives;
 mod draws;
