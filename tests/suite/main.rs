@@ -3,6 +3,7 @@
 mod arithmetic;
 mod blocks;
 mod cases;
+mod checking;
 mod common;
 mod derivatives;
 mod draws;
