@@ -3,6 +3,7 @@
 //! What an operation means is written here (structural operations) and in the rows (scalar functions); every other
 //! device is an optimisation of this one and is tested against it.
 
+mod block;
 mod gemm;
 mod index;
 mod reduce;
@@ -19,11 +20,13 @@ macro_rules! with_numbers {
             }};
         }
         match $dtype {
-            DType::F32 => with!(f32),
-            DType::F64 => with!(f64),
-            DType::I32 => with!(i32),
-            DType::U32 => with!(u32),
-            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+            $crate::dtype::DType::F32 => with!(f32),
+            $crate::dtype::DType::F64 => with!(f64),
+            $crate::dtype::DType::I32 => with!(i32),
+            $crate::dtype::DType::U32 => with!(u32),
+            $crate::dtype::DType::Bool | $crate::dtype::DType::F16 | $crate::dtype::DType::BF16 => {
+                unreachable!("computed in a wider type")
+            }
         }
     }};
 }

@@ -1,10 +1,10 @@
 //! The order of evaluation: one operation after the other or, where several walk through as many elements in order, block
 //! by block, so that what one gives the next still finds in the fastest memory. Every element is computed alike either way.
 
+use super::block::{Member, Operand, Stores, blocks, is_ascending, play, results_of, write};
 use super::reduce::{PART, fold_lines};
 use super::{argsort, elements, evaluate, with_numbers};
 use crate::data::{Data, Stored, View, in_lines, with_data};
-use crate::dtype::DType;
 use crate::error::Result;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
@@ -61,20 +61,6 @@ struct Walk<'g, F> {
     waiting: Vec<Group>,
     every: bool,
     done: F,
-}
-
-/// An operand of a member: an earlier member's block, or elements that were there before.
-enum Operand {
-    Member(usize),
-    Elements(Arc<Data>, Layout),
-}
-
-/// One member and what of the others it reads.
-struct Member<'g> {
-    value: &'g Value,
-    operands: Vec<Operand>,
-    /// The members whose blocks nobody reads after this one.
-    ends: Vec<usize>,
 }
 
 impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
@@ -242,7 +228,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
                 kept.push((i, Data::room(value.dtype, len)));
             }
         }
-        let mut jobs: Vec<(Range<usize>, Vec<(usize, Store)>)> =
+        let mut jobs: Vec<(Range<usize>, Stores)> =
             blocks.into_iter().map(|block| (block, Vec::with_capacity(kept.len()))).collect();
         for (i, y) in &mut kept {
             let value = in_step[*i].value;
@@ -262,13 +248,14 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
             match kept.next_if(|(j, _)| *j == i) {
                 Some((_, y)) => {
                     let Value { op, dtype, .. } = &*self.graph.nodes[n].value;
-                    let y = match op {
+                    let mut y = y;
+                    if let Op::Reduce { fold, .. } = op
+                        && columns > PART
+                    {
                         // A line of several blocks comes to what those come to.
-                        Op::Reduce { fold, .. } if columns > PART => {
-                            with_numbers!(*dtype, T => T::wrap(fold_lines(*fold, T::slice(&y), columns.div_ceil(PART))))
-                        }
-                        _ => y,
-                    };
+                        let parts = columns.div_ceil(PART);
+                        y = with_numbers!(*dtype, T => T::wrap(fold_lines(*fold, T::slice(&y), parts)));
+                    }
                     self.settle(n, Ok(y));
                 }
                 None => self.has_read(&self.graph.nodes[n]),
@@ -344,96 +331,3 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
 
 /// Stands for an operand whose elements became those of the result.
 static TAKEN: Data = Data::Bool(Vec::new());
-
-/// Puts what a member gave for a block where it belongs.
-type Store<'a> = Box<dyn FnOnce(&Data) + Send + 'a>;
-
-/// Whole lines, or parts of long ones.
-fn blocks(numel: usize, columns: usize) -> Vec<Range<usize>> {
-    let line = if columns > PART { columns } else { PART / columns * columns };
-    let lines = (0..numel).step_by(line);
-    let parts = |start: usize| {
-        let end = (start + line).min(numel);
-        (start..end).step_by(PART).map(move |part| part..(part + PART).min(end))
-    };
-    lines.flat_map(parts).collect()
-}
-
-/// How many results a block of so many elements has.
-fn results_of(value: &Value, block: usize, columns: usize) -> usize {
-    match value.op {
-        Op::Reduce { .. } => block.div_ceil(columns),
-        _ => block,
-    }
-}
-
-/// Evaluates one block of every member.
-fn play(members: &[Member], block: Range<usize>, columns: usize, stores: Vec<(usize, Store)>) {
-    let whole = Layout::contiguous(&[block.len()]);
-    let mut results: Vec<Option<Data>> = Vec::with_capacity(members.len());
-    let mut stores = stores.into_iter().peekable();
-    for (i, Member { value, operands, ends }) in members.iter().enumerate() {
-        let args: Vec<View> = operands
-            .iter()
-            .map(|operand| match operand {
-                Operand::Member(j) => View::whole(results[*j].as_ref().expect("an earlier one's block"), &whole),
-                Operand::Elements(data, layout) => View { data, layout, part: block.clone() },
-            })
-            .collect();
-        let y = match &value.op {
-            Op::Map(row) => (row.eval)(&args, value.dtype),
-            Op::Cast => args[0].cast(value.dtype),
-            Op::Reduce { fold, .. } => {
-                let line = columns.min(block.len());
-                with_numbers!(value.dtype, T => T::wrap(fold_lines(*fold, T::slice(args[0].data), line)))
-            }
-            Op::Write(layout) => {
-                // Copied, since the views still read it.
-                let mut y = args[0].cast(value.dtype);
-                with_data!(&mut y, y => write(y, block.start, &layout.merged(), &args[1]));
-                y
-            }
-            other => unreachable!("{} joins no group", other.name()),
-        };
-        if let Some((_, store)) = stores.next_if(|(j, _)| *j == i) {
-            store(&y);
-        }
-        results.push(Some(y));
-        ends.iter().for_each(|&j| results[j] = None);
-    }
-}
-
-/// Writes those elements of a source whose places in an ascending layout fall into `y`, which starts at a place.
-fn write<T: Stored>(y: &mut [T], start: usize, layout: &Layout, source: &View) {
-    if start + y.len() <= layout.offset || layout.numel() == 0 || layout.place(layout.numel() - 1) < start {
-        return;
-    }
-    let before = |place: usize| {
-        let (mut low, mut high) = (0, layout.numel());
-        while low < high {
-            let middle = (low + high) / 2;
-            if layout.place(middle) < place { low = middle + 1 } else { high = middle }
-        }
-        low
-    };
-    let part = before(start)..before(start + y.len());
-    let (first, n, mut room) = (part.start, part.len(), Vec::new());
-    let source = View { part, ..source.clone() }.chunks::<T>();
-    layout.runs(first, n, |i, at, stride, n| {
-        let (y, x) = (&mut y[at - start..], source.read(i, n, &mut room));
-        match stride {
-            1 => y[..n].copy_from_slice(x),
-            _ => y.iter_mut().step_by(stride as usize).zip(x).for_each(|(y, x)| *y = *x),
-        }
-    });
-}
-
-/// Whether later elements lie at later places.
-fn is_ascending(layout: &Layout) -> bool {
-    let mut reach = 0;
-    layout.shape.iter().zip(&layout.strides).rev().all(|(&n, &stride)| {
-        let beyond = stride > reach;
-        reach += stride * (n as isize - 1);
-        beyond
-    })
-}
