@@ -108,12 +108,10 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         let group = self.waiting.iter().position(fits);
         let waits =
             |arg: &Arg| group.is_some_and(|g| arg.source.node().is_some_and(|p| self.waiting[g].members.contains(&p)));
-        let joins = match &value.op {
-            // A line of elements that lie somewhere is folded as well alone, and a part of them replaced where they lie.
-            Op::Reduce { .. } => waits(&args[0]),
-            Op::Write(_) => waits(&args[0]) || self.is_number(&args[0]),
-            _ => true,
-        };
+        // A line of elements that lie somewhere is folded as well alone, and a part of them replaced where they lie.
+        let joins = !matches!(value.op, Op::Reduce { .. } | Op::Write(_))
+            || waits(&args[0])
+            || matches!(value.op, Op::Write(_)) && self.is_number(&args[0]);
         let Some(numel) = walked.filter(|_| joins) else { return false };
         let g = group.unwrap_or_else(|| {
             self.waiting.push(Group { numel, columns: None, members: Vec::new() });
@@ -145,19 +143,20 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
 
     fn alone(&mut self, n: usize) {
         let node = &self.graph.nodes[n];
-        let result = match node.value.op {
-            Op::Full(x) if !self.every && !node.held => Ok(Data::generate(node.value.dtype, 1, |_| x)),
-            Op::ArgSort { descending } if !self.every && !node.held => self
-                .operand(&node.args[0])
-                .map(|(x, layout)| with_data!(&*x, x => argsort(x, &layout, descending, self.prefix_read(n)))),
-            _ => {
-                let base = self.take_base(node);
-                let operands: Result<Vec<_>> = node.args.iter().map(|arg| self.operand(arg)).collect();
-                operands.and_then(|operands| {
-                    let args: Vec<View> = operands.iter().map(|(data, layout)| View::whole(data, layout)).collect();
-                    evaluate(&node.value, &args, base)
-                })
-            }
+        // What nobody has asked for whole is as much of it as is read.
+        let in_part = !self.every && !node.held;
+        let result = if let (Op::Full(x), true) = (&node.value.op, in_part) {
+            Ok(Data::generate(node.value.dtype, 1, |_| *x))
+        } else if let (Op::ArgSort { descending }, true) = (&node.value.op, in_part) {
+            let read = self.prefix_read(n);
+            self.operand(&node.args[0]).map(|(x, layout)| with_data!(&*x, x => argsort(x, &layout, *descending, read)))
+        } else {
+            let base = self.take_base(node);
+            let operands: Result<Vec<_>> = node.args.iter().map(|arg| self.operand(arg)).collect();
+            operands.and_then(|operands| {
+                let args: Vec<View> = operands.iter().map(|(data, layout)| View::whole(data, layout)).collect();
+                evaluate(&node.value, &args, base)
+            })
         };
         self.settle(n, result);
     }
