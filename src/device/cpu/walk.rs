@@ -281,10 +281,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
             let Value { shape, dtype, .. } = &*self.graph.nodes[members[0]].value;
             let mut y = Data::room(*dtype, numel(shape));
             let layouts: Vec<Layout> = nodes
-                .filter_map(|node| match &node.value.op {
-                    Op::Write(layout) => Some(layout.merged()),
-                    _ => None,
-                })
+                .filter_map(|node| if let Op::Write(layout) = &node.value.op { Some(layout.merged()) } else { None })
                 .collect();
             with_data!(&mut y, y => in_lines(y, 1, 1, &|start, y| {
                 View::whole(&data, &layout).chunks().copy(start, y);
