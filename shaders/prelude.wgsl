@@ -100,6 +100,24 @@ fn trunc_(x: f32) -> f32 {
   return select(trunc(x), x, magnitude_(x) >= 0x4b000000u);
 }
 
+/// How far a subnormal number is shifted until its leading bit stands where a normal one's is implied.
+fn frexp_shift_(rest: u32) -> u32 {
+  return u32(max(i32(countLeadingZeros(rest)) - 8, 0));
+}
+
+fn frexp_mantissa_(x: f32) -> f32 {
+  let rest = magnitude_(x);
+  let digits = (rest << frexp_shift_(rest)) & 0x007fffffu;
+  let y = bitcast<f32>((bitcast<u32>(x) & 0x80000000u) | 0x3f000000u | digits);
+  return select(y, x, rest == 0u || rest >= 0x7f800000u);
+}
+
+fn frexp_exponent_(x: f32) -> f32 {
+  let rest = magnitude_(x);
+  let e = select(i32(rest >> 23u) - 126, -125 - i32(frexp_shift_(rest)), rest < 0x00800000u);
+  return select(f32(e), 0.0, rest == 0u || rest >= 0x7f800000u);
+}
+
 fn frac_(x: f32) -> f32 {
   return select(x - trunc_(x), nan_(), magnitude_(x) >= 0x7f800000u);
 }

@@ -72,7 +72,7 @@ fn step<const N: usize>(slots: &mut [Slot<N>], update: impl Fn(&mut Slot<N>, &Te
     for slot in &mut *slots {
         if let Some(g) = slot.parameter.grad() {
             slot.steps += 1;
-            update(slot, &g.detach())?;
+            update(slot, &g.untracked())?;
         }
     }
     slots.first().map_or(Ok(()), |slot| slot.parameter.device().flush())

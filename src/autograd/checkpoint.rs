@@ -139,7 +139,7 @@ impl Frame {
     fn compute(self: &Arc<Self>) -> Result<Vec<Option<Tensor>>> {
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for (saved, &wants) in self.inputs.iter().zip(&self.wants) {
-            let x = saved.unpack_alone()?.detach();
+            let x = saved.unpack_alone()?.untracked();
             inputs.push(if wants { x.requires_grad_(true)? } else { x });
         }
         let before = self.random.as_ref().map(|(device, stream)| (device, device.set_stream(*stream)));

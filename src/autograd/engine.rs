@@ -214,7 +214,7 @@ impl Walk {
                 let new = match old {
                     // A tensor of its own, in row-major order: the gradient that arrived may be someone else's, or a view.
                     None if self.create_graph => g.copy(),
-                    None => g.detach().copy(),
+                    None => g.untracked().copy(),
                     Some(old) => &old + g,
                 };
                 let _old = leaf.0.meta.lock().grad.replace(new);
@@ -254,7 +254,8 @@ fn fitted(from: &NodeInner, edge: &Edge, g: Tensor) -> Tensor {
         misuse(
             from.name,
             format!(
-                "gave a gradient of shape {:?} and type {} for an input of shape {:?} and type {}",
+                "recorded at {}, gave a gradient of shape {:?} and type {} for an input of shape {:?} and type {}",
+                from.at,
                 g.shape(),
                 g.dtype(),
                 output.shape.as_slice(),
@@ -288,7 +289,11 @@ fn pass_hooks(node: &Arc<NodeInner>, gs: &mut Arrived) {
                 if replacement.shape() != g.shape() || replacement.dtype() != g.dtype() {
                     let (new, old) = (replacement.shape(), g.shape());
                     let types = format!("{} of shape {new:?} for {} of {old:?}", replacement.dtype(), g.dtype());
-                    misuse("register_hook", format!("a hook gave another gradient than it was shown: {types}"));
+                    let at = node.at;
+                    misuse(
+                        "register_hook",
+                        format!("a hook of a result recorded at {at} gave another gradient than it was shown: {types}"),
+                    );
                 }
                 gs[output] = Some(replacement);
             }
@@ -322,7 +327,10 @@ fn after_hooks(node: &NodeInner, gradients: &[Option<Tensor>], gs: &[Option<Tens
 /// Gradients that a hook gave in the place of others.
 fn replaced(op: &str, node: &NodeInner, old: &[Option<Tensor>], new: Vec<Option<Tensor>>) -> Vec<Option<Tensor>> {
     if new.len() != old.len() {
-        misuse(op, format!("a hook of {} gave {} gradients for {}", node.name, new.len(), old.len()));
+        misuse(
+            op,
+            format!("a hook of {}, recorded at {}, gave {} gradients for {}", node.name, node.at, new.len(), old.len()),
+        );
     }
     new
 }

@@ -1,11 +1,13 @@
 //! Operations of the user's own, with gradients of their own, written in tensor operations.
 
+use crate::autograd::forward_ad::expect_tangent;
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::dual::{below, levels, without_tangents};
 use crate::tensor::mode::{is_grad_enabled, no_grad};
-use crate::tensor::node::{Save, record_all};
+use crate::tensor::node::{Call, Save, record_all};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
@@ -53,6 +55,17 @@ pub trait Function: Send + Sync + 'static {
     /// # Errors
     /// Whatever the rule reports; backward passes it on.
     fn backward(&self, ctx: &Context, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+
+    /// The tangents of the results from those of the inputs, for forward mode: one place per result, `None` for a result
+    /// that has none. By default they follow from `backward`, which is linear in the gradients; an operation that is
+    /// [`Function::once_differentiable`] has none then.
+    ///
+    /// # Errors
+    /// Whatever the rule reports; [`apply`] passes it on.
+    fn jvp(&self, ctx: &Context, tangents: &[Option<Tensor>]) -> Option<Result<Vec<Option<Tensor>>>> {
+        let _ = (ctx, tangents);
+        None
+    }
 
     /// The name of the node: the type's, followed by `Backward`.
     fn name(&self) -> &'static str {
@@ -125,6 +138,7 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
         let _unrecorded = no_grad();
         function.forward(&mut ctx, &given)?
     };
+    let tangents = given_tangents(&function, &ctx, &edges)?;
     let Context { saved, non_differentiable, dirty, materialize, .. } = ctx;
     let among = |list: &[Tensor], x: &Tensor| list.iter().any(|y| y.is_same(x));
     for x in &dirty {
@@ -141,14 +155,14 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
     }
     // An input that is given back unchanged is another tensor of the graph, with the same elements.
     let results: Vec<Tensor> =
-        results.into_iter().map(|y| if among(&given, &y) && !among(&dirty, &y) { y.detach() } else { y }).collect();
+        results.into_iter().map(|y| if among(&given, &y) && !among(&dirty, &y) { y.untracked() } else { y }).collect();
     let operands: Vec<&Tensor> = edges.iter().collect();
     let saves: Vec<Save> = saved.iter().map(Save::Input).collect();
     let shapes: Vec<(Dims, crate::DType, crate::Device)> =
         results.iter().map(|y| (Dims::from_slice(y.shape()), y.dtype(), y.device())).collect();
     let ys: Vec<&Tensor> = results.iter().collect();
     let (name, once) = (function.name(), function.once_differentiable());
-    record_all(&ys, name, &operands, &saves, move |call| {
+    let rule = move |call: Call| {
         let gradients: Vec<Option<Tensor>> = call
             .gradients
             .iter()
@@ -172,11 +186,47 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             misuse("apply", format!("{name} gave {} gradients for {} inputs", results.len(), call.needs.len()));
         }
         Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
-    });
+    };
+    match tangents {
+        None => record_all(&ys, name, &operands, &saves, rule),
+        Some(tangents) => {
+            without_tangents(|| record_all(&ys, name, &operands, &saves, rule));
+            // What `forward` has carried along is not the rule's.
+            ys.iter().for_each(|y| y.0.meta.lock().dual = None);
+            for (level, tangents) in tangents {
+                let count = (tangents.len(), ys.len());
+                if count.0 != count.1 {
+                    misuse("apply", format!("{name} gave {} tangents for {} results", count.0, count.1));
+                }
+                for (y, t) in ys.iter().zip(tangents) {
+                    t.iter().for_each(|t| expect_tangent("apply", y, t));
+                    t.into_iter().for_each(|t| y.set_tangent(level, t));
+                }
+            }
+        }
+    }
     for y in results.iter().filter(|y| among(&non_differentiable, y)) {
         y.take_history(None, None, 0);
     }
     Ok(results)
+}
+
+/// For each level one place per result.
+type Given = Vec<(u64, Vec<Option<Tensor>>)>;
+
+/// The tangents that a function gives by a rule of its own, level by level.
+fn given_tangents<F: Function>(function: &F, ctx: &Context, inputs: &[Tensor]) -> Result<Option<Given>> {
+    let mut all = Vec::new();
+    for level in levels() {
+        let tangents: Vec<_> = inputs.iter().map(|x| x.tangent(level)).collect();
+        if tangents.iter().any(Option::is_some) {
+            match below(level, || function.jvp(ctx, &tangents)) {
+                None => return Ok(None),
+                Some(tangents) => all.push((level, tangents?)),
+            }
+        }
+    }
+    Ok(Some(all).filter(|all| !all.is_empty()))
 }
 
 /// The same gradients, whose own derivatives are an error.
@@ -195,7 +245,7 @@ fn refuse_more(
         });
         y
     };
-    results.into_iter().map(|g| g.map(|g| refused(g.detach()))).collect()
+    results.into_iter().map(|g| g.map(|g| refused(g.untracked()))).collect()
 }
 
 /// `CubeBackward` for the path of a type `Cube`; every name is made once.
@@ -209,11 +259,9 @@ fn node_name(path: &'static str) -> &'static str {
 impl Tensor {
     /// This tensor's place in the graph as it is now, which an operation in place is about to change.
     fn before_function(&self) -> Tensor {
-        if self.is_leaf() {
-            return self.clone();
+        match self.is_leaf() && self.requires_grad() {
+            true => self.clone(),
+            false => self.remembered(self.gradient_edge()),
         }
-        let x = self.snapshot();
-        x.0.meta.lock().grad_fn = self.gradient_edge();
-        x
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::autograd::{GradOptions, grad};
 use crate::error::{Error, Kind, Result};
+use crate::func::jvp;
 use crate::random::Stream;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -19,11 +20,13 @@ pub struct GradcheckOptions {
     /// Compare `vᵀJu` for fixed random `u` and `v`, which takes two evaluations per input and one backward per output
     /// whatever the sizes, instead of the Jacobian `J` element by element.
     pub fast_mode: bool,
+    /// Compare tangents as well, which forward mode gives; in [`gradgradcheck`] those of the gradients.
+    pub check_forward_ad: bool,
 }
 
 impl Default for GradcheckOptions {
     fn default() -> GradcheckOptions {
-        GradcheckOptions { eps: 1e-6, atol: 1e-5, rtol: 1e-3, fast_mode: true }
+        GradcheckOptions { eps: 1e-6, atol: 1e-5, rtol: 1e-3, fast_mode: true, check_forward_ad: false }
     }
 }
 
@@ -116,7 +119,7 @@ impl<'a> Check<'a> {
     fn new(op: &'static str, f: Function<'a>, given: &[&Tensor], options: GradcheckOptions) -> Result<Check<'a>> {
         let mut inputs = Vec::with_capacity(given.len());
         for x in given {
-            inputs.push(x.detach().copy().requires_grad_(x.requires_grad())?);
+            inputs.push(x.untracked().copy().requires_grad_(x.requires_grad())?);
         }
         let wanted: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i].requires_grad()).collect();
         if wanted.is_empty() {
@@ -131,7 +134,42 @@ impl<'a> Check<'a> {
     }
 
     fn run(&self) -> Result<()> {
-        if self.options.fast_mode { self.projected() } else { self.element_by_element() }
+        if self.options.fast_mode {
+            self.projected()?
+        } else {
+            self.element_by_element()?
+        }
+        if self.options.check_forward_ad { self.forward() } else { Ok(()) }
+    }
+
+    /// Compares `Ju`, which forward mode gives: for one random `u`, or for every element of an input.
+    fn forward(&self) -> Result<()> {
+        for &input in &self.wanted {
+            let ones = vec![1.0; self.inputs[input].numel()];
+            let directions = match self.options.fast_mode {
+                true => vec![self.along(input)],
+                false => (0..ones.len()).map(|e| masked(&ones, e..e + 1)).collect(),
+            };
+            for u in directions {
+                let (tangents, quotients) = (self.tangents(input, &u)?, self.quotient(input, &u)?);
+                for (nr, &output) in self.outputs.iter().enumerate() {
+                    let pairs = tangents[nr].iter().zip(&quotients[nr]);
+                    let wrongs: Vec<_> =
+                        pairs.map(|(&analytic, &differences)| Wrong { analytic, differences }).collect();
+                    let worst = (0..wrongs.len()).max_by(|&a, &b| wrongs[a].by().total_cmp(&wrongs[b].by()));
+                    let Some(k) = worst.filter(|&k| !self.close(&wrongs[k])) else { continue };
+                    let along = |u: &[f64]| {
+                        let (analytic, differences) =
+                            (self.tangents(input, u)?[nr][k], self.quotient(input, u)?[nr][k]);
+                        Ok(Wrong { analytic, differences })
+                    };
+                    let e = largest(u.len(), |part| along(&masked(&u, part)))?;
+                    let wrong = along(&masked(&ones, e..e + 1))?;
+                    return Err(self.account("forward mode", input, output, [e, k], wrong));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Compares `vᵀJu` for every pair of an input and an output.
@@ -145,7 +183,7 @@ impl<'a> Check<'a> {
             let gradients = self.gradients(output, &v)?;
             for ((&input, g), quotients) in self.wanted.iter().zip(&gradients).zip(&quotients) {
                 let u = self.along(input);
-                let wrong = Wrong { backward: dot(g, &u), differences: dot(&quotients[nr], &v) };
+                let wrong = Wrong { analytic: dot(g, &u), differences: dot(&quotients[nr], &v) };
                 if !self.close(&wrong) {
                     return Err(self.located(input, (output, nr), &u, &v)?);
                 }
@@ -167,7 +205,7 @@ impl<'a> Check<'a> {
                 for k in 0..m {
                     let g = self.gradients(output, &masked(&vec![1.0; m], k..k + 1))?.swap_remove(place);
                     for (e, column) in columns.iter().enumerate() {
-                        let wrong = Wrong { backward: g[e], differences: column[nr][k] };
+                        let wrong = Wrong { analytic: g[e], differences: column[nr][k] };
                         let by = wrong.by();
                         if !self.close(&wrong) && worst.as_ref().is_none_or(|(most, ..)| by > *most) {
                             worst = Some((by, [e, k], wrong));
@@ -175,7 +213,7 @@ impl<'a> Check<'a> {
                     }
                 }
                 if let Some((_, elements, wrong)) = worst {
-                    return Err(self.account(input, output, elements, wrong));
+                    return Err(self.account("backward", input, output, elements, wrong));
                 }
             }
         }
@@ -188,30 +226,30 @@ impl<'a> Check<'a> {
         let g = self.gradients(output, v)?.swap_remove(place);
         let element = largest(u.len(), |part| {
             let u = masked(u, part);
-            Ok(Wrong { backward: dot(&g, &u), differences: dot(&self.quotient(input, &u)?[nr], v) })
+            Ok(Wrong { analytic: dot(&g, &u), differences: dot(&self.quotient(input, &u)?[nr], v) })
         })?;
         let column = self.quotient(input, &masked(&vec![1.0; u.len()], element..element + 1))?.swap_remove(nr);
         let entry = |v: &[f64]| {
-            let backward = self.gradients(output, v)?[place][element];
-            Ok(Wrong { backward, differences: dot(&column, v) })
+            let analytic = self.gradients(output, v)?[place][element];
+            Ok(Wrong { analytic, differences: dot(&column, v) })
         };
         let k = largest(v.len(), |part| entry(&masked(v, part)))?;
         let wrong = entry(&masked(&vec![1.0; v.len()], k..k + 1))?;
-        Ok(self.account(input, output, [element, k], wrong))
+        Ok(self.account("backward", input, output, [element, k], wrong))
     }
 
-    fn account(&self, input: usize, output: usize, [e, k]: [usize; 2], wrong: Wrong) -> Error {
+    fn account(&self, mode: &str, input: usize, output: usize, [e, k]: [usize; 2], wrong: Wrong) -> Error {
         let (x, y) = (&self.inputs[input], &self.results[output]);
         let GradcheckOptions { atol, rtol, .. } = self.options;
         let precision = match x.dtype().size() {
             8 => String::new(),
             _ => format!("; the input is {}, whose differences have few digits: F64 inputs have more", x.dtype()),
         };
-        let Wrong { backward, differences } = wrong;
+        let Wrong { analytic, differences } = wrong;
         Error::new(
             Kind::Mismatch,
             format!(
-                "{}: the derivative of output {output} with respect to input {input} is wrong, most at element {:?} of the output, of shape {:?}, and element {:?} of the input, of shape {:?}: backward gives {backward}, differences give {differences} (atol {atol}, rtol {rtol}){precision}",
+                "{}: the derivative of output {output} with respect to input {input} is wrong, most at element {:?} of the output, of shape {:?}, and element {:?} of the input, of shape {:?}: {mode} gives {analytic}, differences give {differences} (atol {atol}, rtol {rtol}){precision}",
                 self.op,
                 coordinates(y.shape(), k),
                 y.shape(),
@@ -246,6 +284,19 @@ impl<'a> Check<'a> {
         Ok(after.iter().zip(&before).map(|(a, b)| a.iter().zip(b).map(slope).collect()).collect())
     }
 
+    /// The tangents of all outputs for a tangent of one input.
+    fn tangents(&self, input: usize, u: &[f64]) -> Result<Vec<Vec<f64>>> {
+        let x = &self.inputs[input];
+        let f = |x: &Tensor| {
+            let mut inputs = self.inputs.clone();
+            inputs[input] = x.clone();
+            let results = (self.f)(&inputs)?;
+            Ok(self.outputs.iter().map(|&output| results[output].clone()).collect::<Vec<_>>())
+        };
+        let (_, tangents) = jvp(f, x, &Tensor::from_slice(u, x.shape(), (&x.device(), x.dtype())))?;
+        tangents.iter().map(Tensor::to_vec).collect()
+    }
+
     /// The gradients of `⟨v, output⟩` with respect to the inputs that require grad: 0 where there is none.
     fn gradients(&self, output: usize, v: &[f64]) -> Result<Vec<Vec<f64>>> {
         let y = &self.results[output];
@@ -266,14 +317,14 @@ impl<'a> Check<'a> {
 
 /// Two accounts of one derivative.
 struct Wrong {
-    backward: f64,
+    analytic: f64,
     differences: f64,
 }
 
 impl Wrong {
     /// How far they are apart; infinitely far if one is no number.
     fn by(&self) -> f64 {
-        let by = (self.backward - self.differences).abs();
+        let by = (self.analytic - self.differences).abs();
         if by.is_nan() { f64::INFINITY } else { by }
     }
 }

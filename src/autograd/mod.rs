@@ -4,12 +4,14 @@
 //! from nothing. This module does not know any operation.
 
 mod anomaly;
+mod audit;
 mod budget;
 mod checkpoint;
 pub(crate) mod engine;
 pub mod forward_ad;
 mod function;
 mod gradcheck;
+pub mod graph;
 mod hooks;
 
 pub use crate::ops::composite::by_definition;
@@ -18,9 +20,10 @@ pub use crate::tensor::mode::{
 };
 pub use crate::tensor::node::{CreationHookGuard, Node, node_creation_hook};
 pub use crate::tensor::saved::{
-    SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, saved_tensors_hooks,
+    SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks,
 };
 pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_anomaly};
+pub use audit::{Audit, Cut, Finding, Parameter, audit};
 pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
@@ -30,6 +33,8 @@ pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_mul
 use crate::error::{Error, Kind, Result, misuse};
 use crate::func::{Batch, Randomness};
 use crate::tensor::Tensor;
+use crate::tensor::cuts::Cuts;
+use crate::tensor::mode::site;
 use crate::tensor::node::Edge;
 use engine::{Goal, Walk};
 
@@ -125,7 +130,7 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Re
     }
     let mut gradients = capture(outputs, &edges, &options)?;
     for (g, x) in gradients.iter_mut().zip(inputs).filter(|_| options.materialize_grads) {
-        g.get_or_insert_with(|| x.detach().zeros_like());
+        g.get_or_insert_with(|| x.untracked().zeros_like());
     }
     Ok(gradients)
 }
@@ -368,10 +373,14 @@ impl Tensor {
     ///
     /// # Errors
     /// If the tensor is a view: its base would still have a history.
+    #[track_caller]
     pub fn detach_(&self) -> Result<&Tensor> {
         if self.0.view.is_some() {
             let shape = self.shape();
             return Err(Error::new(Kind::Graph, format!("detach_: a view, of shape {shape:?}; use detach")));
+        }
+        if self.requires_grad() {
+            self.0.meta.lock().cuts = Cuts::at(site());
         }
         let history = self.0.meta.lock().history + 1;
         self.take_history(None, None, history);

@@ -148,7 +148,9 @@ impl Batch {
     fn tracked(&self, y: Tensor, inside: &Tensor, known: &Known) -> Tensor {
         let Some(root) = inside.gradient_edge().filter(|_| is_grad_enabled()) else { return y };
         let mut saved = Vec::new();
-        let ends = boundary([root.clone()].into_iter(), self.since, |node| saved.extend(node.saved_values()));
+        let ends = boundary([root.clone()].into_iter(), self.since, |node| {
+            saved.extend(node.saved_values().iter().flatten().map(|value| value.id));
+        });
         let (mut edges, mut inputs, mut captured) = (Vec::new(), Vec::new(), Vec::new());
         for end in ends {
             let hole = self.holes.iter().position(|hole| hole.edge.as_ref().is_some_and(|edge| edge.id() == end.id()));

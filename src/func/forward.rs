@@ -91,7 +91,8 @@ pub fn linearize<A: Tree, R: Outcome, F: Fn(&A) -> R>(
         let create_graph = is_grad_enabled() && (is_tracked || tangents.iter().any(Tensor::requires_grad));
         let roots = pulled.iter().zip(tangents).filter_map(|(y, t)| Some((y.gradient_edge()?, t))).collect();
         let pushed = Walk { create_graph, retain_graph: true, since }.run(roots, Goal::Collect(&edges))?;
-        Ok(structure.with(&mut pushed.into_iter().zip(&u).map(|(y, u)| y.unwrap_or_else(|| u.detach().zeros_like()))))
+        Ok(structure
+            .with(&mut pushed.into_iter().zip(&u).map(|(y, u)| y.unwrap_or_else(|| u.untracked().zeros_like()))))
     };
     Ok((y, push))
 }

@@ -324,7 +324,7 @@ impl Tensor {
     /// `equal_nan` is set. PyTorch's own tolerances are `1e-5` and `1e-8`.
     #[track_caller]
     pub fn isclose(&self, b: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Tensor {
-        let (a, b) = (&self.detach(), &b.detach());
+        let (a, b) = (&self.untracked(), &b.untracked());
         // Integers are compared as floats, whose difference does not wrap.
         let float = |x: &Tensor| if x.dtype().is_float() { x.clone() } else { x.cast(DType::F32) };
         let difference = float(a) - float(b);

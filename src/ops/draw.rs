@@ -185,7 +185,7 @@ impl Tensor {
     pub fn bernoulli(&self) -> Tensor {
         self.expect_float("bernoulli");
         let u = Tensor::rand(self.shape(), (&self.0.device, self.dtype().compute()));
-        let y = u.lt(self.detach()).cast(self.dtype());
+        let y = u.lt(self.untracked()).cast(self.dtype());
         record(y, "BernoulliBackward0", &[self], &[], |_| vec![None])
     }
 
@@ -213,10 +213,10 @@ impl Tensor {
     pub fn normal_around(&self, std: impl Into<Arg>) -> Tensor {
         self.expect_float("normal_around");
         let std = match std.into() {
-            Arg::Tensor(std) => std.detach(),
+            Arg::Tensor(std) => std.untracked(),
             Arg::Number(std, _) => Tensor::number(std, self.dtype(), &self.0.device),
         };
-        let spread = Tensor::broadcast_tensors(&[self.detach(), std]);
+        let spread = Tensor::broadcast_tensors(&[self.untracked(), std]);
         let y = &spread[0] + &spread[1] * spread[0].randn_like();
         record(y, "NormalBackward0", &[self], &[], |_| vec![None])
     }
@@ -246,7 +246,7 @@ impl Tensor {
             let how = if replacement { "with" } else { "without" };
             misuse("multinomial", format!("{n} of weights {:?} {how} replacement", self.shape()));
         }
-        let weights = self.detach().cast(self.dtype().compute());
+        let weights = self.untracked().cast(self.dtype().compute());
         if !replacement {
             // The first of exponential clocks that run as fast as the weights say.
             let clocks = Tensor::exponential(1.0, weights.shape(), (&weights.device(), weights.dtype()));

@@ -193,7 +193,7 @@ impl Tensor {
     fn largest_of_bags(&self, bag: &Tensor, bags: usize, counted: Option<&Tensor>) -> Tensor {
         let (n, device) = (self.shape()[0], self.device());
         let lines = |x: f64, dtype| full(x, Dims::from_slice(&[bags, self.shape()[1]]), dtype, &device);
-        let rows = self.detach();
+        let rows = self.untracked();
         let among = match counted {
             Some(counted) => Tensor::where_(counted, &rows, f64::NEG_INFINITY),
             None => rows.clone(),
@@ -222,7 +222,7 @@ impl Tensor {
             factor = Tensor::where_(&index.eq(padding), 0.0, factor);
         }
         let factor = factor.unsqueeze(1);
-        record(self.detach(), "EmbeddingBackward0", &[self], &[], move |call| vec![Some(call.g * &factor)])
+        record(self.untracked(), "EmbeddingBackward0", &[self], &[], move |call| vec![Some(call.g * &factor)])
     }
 
     /// Scales the rows of a table that are looked up down to the largest norm allowed.
@@ -230,10 +230,10 @@ impl Tensor {
     fn shorten_rows(&self, op: &str, index: &Tensor, options: &EmbeddingOptions) {
         let Some(max_norm) = options.max_norm else { return };
         let _guard = no_grad();
-        let rows = self.detach().index_select(0, index);
+        let rows = self.untracked().index_select(0, index);
         let norm = rows.norm_dim(options.norm_type, 1, true);
         let scale = Tensor::where_(&norm.gt(max_norm), max_norm / (&norm + 1e-7), 1.0);
-        let shortened = self.detach().index_copy(0, index, &(rows * scale));
+        let shortened = self.untracked().index_copy(0, index, &(rows * scale));
         if let Err(error) = self.copy_(&shortened) {
             misuse(op, error);
         }

@@ -87,7 +87,7 @@ impl Tensor {
         }
         // Chosen by a mask, so that an entry named twice counts once in the gradient of the value.
         let index = index.wrapped(self.shape()[d]);
-        let (index, nowhere) = (self.entries(d, &index), self.detach().zeros_like().cast(DType::Bool));
+        let (index, nowhere) = (self.entries(d, &index), self.untracked().zeros_like().cast(DType::Bool));
         Tensor::where_(&nowhere.scatter(d as isize, &index, true), value, self)
     }
 

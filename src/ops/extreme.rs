@@ -125,7 +125,7 @@ impl Tensor {
     /// The smallest index of an element that equals the extreme one, or is NaN.
     #[track_caller]
     fn arg_extreme(&self, op: &str, fold: Fold, dim: Option<isize>, keepdim: bool) -> Tensor {
-        let x = self.detach();
+        let x = self.untracked();
         let Some(dim) = dim else {
             let index = x.reshape(-1).arg_extreme(op, fold, Some(0), false);
             return if keepdim { index.reshape(vec![1usize; self.rank()]) } else { index };

@@ -7,7 +7,7 @@ use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::Op;
 use crate::shape::{Dims, axis, broadcast};
 use crate::tensor::Tensor;
-use crate::tensor::node::record;
+use crate::tensor::node::{Save, record};
 use crate::tensor::value::Operands;
 
 impl Tensor {
@@ -41,10 +41,10 @@ impl Tensor {
         let value =
             record_value(Op::Gather { dim: d }, operands, Dims::from_slice(index.shape()), compute, &self.device());
         let y = Tensor::from_value(value).cast_value(dtype);
-        let (shape, index) = (Dims::from_slice(self.shape()), index.snapshot());
-        record(y, "GatherBackward0", &[self], &[], move |call| {
+        let shape = Dims::from_slice(self.shape());
+        record(y, "GatherBackward0", &[self], &[Save::Input(index)], move |call| {
             let zeros = full(0.0, shape.clone(), call.g.dtype(), &call.g.device());
-            vec![Some(zeros.scatter_add(d as isize, &index, call.g))]
+            vec![Some(zeros.scatter_add(d as isize, &call.saved[0], call.g))]
         })
     }
 

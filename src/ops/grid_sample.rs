@@ -165,15 +165,15 @@ fn neighbours(c: &Tensor, n: usize, options: &GridSampleOptions) -> Neighbours {
         false => ((c + 1.0) * size - 1.0) * 0.5,
     };
     match options.mode {
-        GridMode::Nearest => vec![(inward(&place, size, options).detach().round(), None)],
+        GridMode::Nearest => vec![(inward(&place, size, options).untracked().round(), None)],
         GridMode::Linear => {
             let place = inward(&place, size, options);
-            let below = place.detach().floor();
+            let below = place.untracked().floor();
             let share = &place - &below;
             vec![(below.clone(), Some(1.0 - &share)), (below + 1.0, Some(share))]
         }
         GridMode::Cubic => {
-            let below = place.detach().floor();
+            let below = place.untracked().floor();
             let share = &place - &below;
             let mut found = Vec::new();
             for k in -1..3 {
@@ -204,7 +204,7 @@ fn inward(place: &Tensor, size: f64, options: &GridSampleOptions) -> Tensor {
                 return place * 0.0;
             }
             let away = (place - low).abs();
-            let times = (away.detach() / span).floor();
+            let times = (away.untracked() / span).floor();
             let rest = &away - &times * span;
             let half = &times * 0.5;
             Tensor::where_(&half.floor().eq(&half), &rest, span - &rest) + low

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::map::Arg;
+use crate::ops::scatter::Combine;
 use crate::shape::{Dims, broadcast};
+use crate::tensor::cuts::Cuts;
 use crate::tensor::hole::escapes;
 use crate::tensor::mode::{is_grad_enabled, is_inference, site};
 use crate::tensor::node::{Edge, record};
@@ -40,8 +42,33 @@ in_place! {
     mul_ mul(b: impl Into<Arg>);
     div_ div(b: impl Into<Arg>);
     pow_ pow(b: impl Into<Arg>);
+    float_power_ float_power(b: impl Into<Arg>);
     fmod_ fmod(b: impl Into<Arg>);
     remainder_ remainder(b: impl Into<Arg>);
+    floor_divide_ floor_divide(b: impl Into<Arg>);
+    atan2_ atan2(b: impl Into<Arg>);
+    hypot_ hypot(b: impl Into<Arg>);
+    copysign_ copysign(b: impl Into<Arg>);
+    xlogy_ xlogy(b: impl Into<Arg>);
+    heaviside_ heaviside(b: impl Into<Arg>);
+    eq_ eq(b: impl Into<Arg>);
+    ne_ ne(b: impl Into<Arg>);
+    lt_ lt(b: impl Into<Arg>);
+    le_ le(b: impl Into<Arg>);
+    gt_ gt(b: impl Into<Arg>);
+    ge_ ge(b: impl Into<Arg>);
+    logical_and_ logical_and(b: impl Into<Arg>);
+    logical_or_ logical_or(b: impl Into<Arg>);
+    logical_xor_ logical_xor(b: impl Into<Arg>);
+    logical_not_ logical_not();
+    bitwise_and_ bitwise_and(b: impl Into<Arg>);
+    bitwise_or_ bitwise_or(b: impl Into<Arg>);
+    bitwise_xor_ bitwise_xor(b: impl Into<Arg>);
+    bitwise_left_shift_ bitwise_left_shift(b: impl Into<Arg>);
+    bitwise_right_shift_ bitwise_right_shift(b: impl Into<Arg>);
+    bitwise_not_ bitwise_not();
+    gcd_ gcd(b: impl Into<Arg>);
+    lcm_ lcm(b: impl Into<Arg>);
     lerp_ lerp(end: &Tensor, weight: impl Into<Arg>);
     addcmul_ addcmul(a: &Tensor, b: &Tensor, value: impl Into<Arg>);
     addcdiv_ addcdiv(a: &Tensor, b: &Tensor, value: impl Into<Arg>);
@@ -56,22 +83,65 @@ in_place! {
     rsqrt_ rsqrt();
     reciprocal_ reciprocal();
     exp_ exp();
+    exp2_ exp2();
     expm1_ expm1();
     log_ log();
+    log2_ log2();
+    log10_ log10();
     log1p_ log1p();
+    logit_ logit(eps: impl Into<Option<f64>>);
     sin_ sin();
     cos_ cos();
+    tan_ tan();
+    asin_ asin();
+    acos_ acos();
+    atan_ atan();
+    sinh_ sinh();
+    cosh_ cosh();
     tanh_ tanh();
+    asinh_ asinh();
+    acosh_ acosh();
+    atanh_ atanh();
+    sinc_ sinc();
+    deg2rad_ deg2rad();
+    rad2deg_ rad2deg();
+    erf_ erf();
+    erfc_ erfc();
+    erfinv_ erfinv();
+    lgamma_ lgamma();
+    digamma_ digamma();
     sigmoid_ sigmoid();
     relu_ relu();
+    relu6_ relu6();
+    leaky_relu_ leaky_relu(slope: impl Into<Arg>);
+    elu_ elu(alpha: impl Into<Arg>);
+    celu_ celu(alpha: impl Into<Arg>);
+    selu_ selu();
+    hardtanh_ hardtanh(min: impl Into<Arg>, max: impl Into<Arg>);
+    hardsigmoid_ hardsigmoid();
+    hardswish_ hardswish();
+    threshold_ threshold(threshold: impl Into<Arg>, value: impl Into<Arg>);
     silu_ silu();
+    mish_ mish();
     floor_ floor();
     ceil_ ceil();
     round_ round();
     trunc_ trunc();
+    frac_ frac();
+    nan_to_num_ nan_to_num(nan: f64, posinf: impl Into<Option<f64>>, neginf: impl Into<Option<f64>>);
     tril_ tril(diagonal: isize);
     triu_ triu(diagonal: isize);
     cumsum_ cumsum(dim: isize);
+    cumprod_ cumprod(dim: isize);
+    addmm_ addmm(a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>);
+    addmv_ addmv(a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>);
+    addr_ addr(a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>);
+    addbmm_ addbmm(a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>);
+    baddbmm_ baddbmm(a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>);
+    renorm_ renorm(p: f64, dim: isize, maxnorm: f64);
+    put_ put(index: &Tensor, source: &Tensor, accumulate: bool);
+    scatter_reduce_ scatter_reduce(dim: isize, index: &Tensor, source: &Tensor, combine: Combine, include_self: bool);
+    index_reduce_ index_reduce(dim: isize, index: &Tensor, source: &Tensor, combine: Combine, include_self: bool);
     masked_fill_ masked_fill(mask: &Tensor, value: impl Into<Arg>);
     masked_scatter_ masked_scatter(mask: &Tensor, source: &Tensor);
     index_add_ index_add(dim: isize, index: &Tensor, source: &Tensor, alpha: f64);
@@ -108,7 +178,7 @@ impl Tensor {
         }
         let x = self.before("copy_")?;
         let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
-        let y = source.detach().snapshot().expand(self.shape()).cast(self.dtype());
+        let y = source.untracked().snapshot().expand(self.shape()).cast(self.dtype());
         let y = record(y, "CopyBackwards", &[&x, source], &[], move |call| {
             vec![call.needs[0].then(|| call.g.zeros_like()), call.needs[1].then(|| call.g.sum_to(&shape).cast(dtype))]
         });
@@ -166,11 +236,13 @@ impl Tensor {
     }
 
     /// The current value as a tensor of its own, with a gradient function and this one's tangents.
-    fn remembered(&self, edge: Option<Edge>) -> Tensor {
+    pub(crate) fn remembered(&self, edge: Option<Edge>) -> Tensor {
         let x = self.snapshot();
-        let dual = self.refreshed().dual.clone();
+        let meta = self.refreshed();
+        let (dual, cuts) = (meta.dual.clone(), meta.cuts.clone());
+        drop(meta);
         let mut meta = x.0.meta.lock();
-        (meta.grad_fn, meta.dual) = (edge, dual);
+        (meta.grad_fn, meta.dual, meta.cuts) = (edge, dual, cuts);
         drop(meta);
         x
     }
@@ -190,6 +262,7 @@ impl Tensor {
             misuse(op, format!("the result is {}, which {} storage cannot hold", new.dtype(), self.dtype()));
         }
         let new = new.cast(self.dtype());
+        Cuts::of(&[&new]).carry(&[self, self.base()]);
         let cell = &self.0.cell;
         let stored = cell.value();
         let value = if self.0.layout.is_whole(stored.numel()) {
@@ -240,7 +313,15 @@ impl Tensor {
     /// assert!(!x.detach().requires_grad());
     /// # Ok::<(), wgrad::Error>(())
     /// ```
+    #[track_caller]
     pub fn detach(&self) -> Tensor {
+        let y = self.untracked();
+        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(site()) } else { self.0.meta.lock().cuts.clone() };
+        y
+    }
+
+    /// [`Tensor::detach`] for what needs values only: no cut that [`audit`](crate::autograd::audit) would tell of.
+    pub(crate) fn untracked(&self) -> Tensor {
         self.alias(self.0.layout.clone())
     }
 
@@ -253,6 +334,6 @@ impl Tensor {
             let shape = self.shape();
             return Err(Error::new(Kind::Graph, format!("deep_copy: only leaves, not a result of shape {shape:?}")));
         }
-        self.detach().copy().requires_grad_(self.requires_grad())
+        self.untracked().copy().requires_grad_(self.requires_grad())
     }
 }

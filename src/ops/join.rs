@@ -53,7 +53,7 @@ impl Tensor {
         for x in &parts {
             let len = x.shape()[d];
             if x.numel() > 0 {
-                y = y.write_through(whole.slice(d, start, len, 1), &x.detach().cast(dtype));
+                y = y.write_through(whole.slice(d, start, len, 1), &x.untracked().cast(dtype));
             }
             ranges.push((start, len, x.dtype()));
             start += len;

@@ -242,7 +242,7 @@ impl Tensor {
         let end = Tensor::where_(&t.lt(0), &place, classes).amin(-1, true);
         let listed = place.lt(end);
         let index = Tensor::where_(&listed, t, 0);
-        let is_target = x.detach().zeros_like().scatter_add(-1, &index, &listed.cast(x.dtype())).gt(0.0);
+        let is_target = x.untracked().zeros_like().scatter_add(-1, &index, &listed.cast(x.dtype())).gt(0.0);
         let ahead = (1.0 - x.gather(-1, &index).unsqueeze(-1) + x.unsqueeze(-2)).relu();
         let counted = listed.unsqueeze(-1).logical_and(is_target.logical_not().unsqueeze(-2));
         let losses = Tensor::where_(&counted, ahead, 0.0).sum_dim([-1, -2], false) / classes;

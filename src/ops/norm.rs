@@ -347,7 +347,7 @@ impl BatchNormOptions {
         };
         x.expect_same_device(op, mean);
         x.expect_same_device(op, var);
-        let (mean, var) = (mean.detach().wide().reshape(like), var.detach().wide().reshape(like));
+        let (mean, var) = (mean.untracked().wide().reshape(like), var.untracked().wide().reshape(like));
         (x - mean) / (var + self.eps).sqrt()
     }
 

@@ -75,7 +75,7 @@ impl Tensor {
     #[track_caller]
     fn pad_constant(&self, pad: Vec<isize>, x: f64) -> Tensor {
         // What is taken away is not read; the rest is written into the middle of the result.
-        let mut part = self.detach();
+        let mut part = self.untracked();
         let mut shape = Dims::from_slice(self.shape());
         let mut starts = Dims::from_elem(0, self.rank());
         for (i, pair) in pad.chunks(2).enumerate() {

@@ -8,6 +8,7 @@ use crate::ops::resample::Taps;
 use crate::ops::spatial::{PerDim, Window, Windows};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::node::Save;
 use std::sync::Arc;
 
 /// The settings of max pooling.
@@ -144,12 +145,11 @@ impl Tensor {
         let (positions, total) = self.positions(dims);
         let positions = positions.over_windows(&windows, total as f64);
         let places: Dims = (self.rank()..self.rank() + dims).collect();
-        let indices = first_largest(&self.detach().over_windows(&windows, low), &positions, total, &places);
+        let indices = first_largest(&self.untracked().over_windows(&windows, low), &positions, total, &places);
         let definition = || self.over_windows(&windows, low).amax(&places[..], false);
-        let chosen = indices.snapshot();
         let (laid, depth) = (windows.clone(), dims);
-        let y = composite(node, &[self], &[], definition, move |call| {
-            let (mut g, mut index) = (call.g.clone(), chosen.clone());
+        let y = composite(node, &[self], &[Save::Input(&indices)], definition, move |call| {
+            let (mut g, mut index) = (call.g.clone(), call.saved[0].clone());
             for _ in 0..depth {
                 (g, index) = (g.unsqueeze(-1), index.unsqueeze(-1));
             }
@@ -271,7 +271,7 @@ impl Tensor {
         let sizes = self.adaptive_sizes(op, dims, output);
         let first = self.rank() - dims;
         let (positions, total) = self.positions(dims);
-        let (mut seen, mut positions) = (self.detach(), positions);
+        let (mut seen, mut positions) = (self.untracked(), positions);
         let mut places = Dims::new();
         for d in 0..dims {
             let (at, taps) = (first + 2 * d, Taps::adaptive(self.shape()[first + d], sizes[d]));

@@ -72,7 +72,7 @@ impl Tensor {
             return full(f64::NAN, Dims::new(), self.dtype(), &self.device());
         }
         let dims = axes(op, self.shape(), ());
-        let (y, _) = self.detach().reshape(-1).middle_along(op, numbers_only, 0, false);
+        let (y, _) = self.untracked().reshape(-1).middle_along(op, numbers_only, 0, false);
         let (y, over, with_ones) = (y.reshape(&self.kept(&dims)[..]), dims.clone(), self.kept(&dims));
         self.folded("MedianBackward0", y, dims, false, &[Save::Input(self), Save::Output], move |g, saved| {
             shared(g, &saved[0], &saved[1].reshape(&with_ones[..]), &over, true)
@@ -93,14 +93,14 @@ impl Tensor {
         let numbers = self.numbers(d);
         let place = (&numbers - 1).div_trunc(2);
         let place = if numbers_only { place } else { Tensor::where_(&numbers.eq(n), place, numbers) };
-        self.picked(d, self.detach().argsort(d as isize, false).gather(d as isize, &place), keepdim)
+        self.picked(d, self.untracked().argsort(d as isize, false).gather(d as isize, &place), keepdim)
     }
 
     /// How many elements along a dimension are numbers.
     #[track_caller]
     fn numbers(&self, d: usize) -> Tensor {
         match self.dtype().is_float() {
-            true => self.detach().isnan().logical_not().sum_dim(d as isize, true),
+            true => self.untracked().isnan().logical_not().sum_dim(d as isize, true),
             false => full(self.shape()[d] as f64, self.kept(&[d]), DType::I32, &self.device()),
         }
     }
@@ -199,8 +199,8 @@ impl Tensor {
         let ends = (&numbers - 1).maximum(0).cast(q.dtype());
         let ranks = q.reshape(-1) * ends;
         let ranks = if numbers_only { ranks } else { Tensor::where_(&numbers.eq(n), ranks, (n - 1) as f64) };
-        let order = lines.detach().argsort(-1, false);
-        let at = |rank: Tensor| lines.gather(-1, &order.gather(-1, &rank.detach().cast(DType::I32)));
+        let order = lines.untracked().argsort(-1, false);
+        let at = |rank: Tensor| lines.gather(-1, &order.gather(-1, &rank.untracked().cast(DType::I32)));
         let y = match interpolation {
             Interpolation::Lower => at(ranks.floor()),
             Interpolation::Higher => at(ranks.ceil()),
@@ -208,8 +208,8 @@ impl Tensor {
             Interpolation::Linear | Interpolation::Midpoint => {
                 let (below, above) = (at(ranks.floor()), at(ranks.ceil()));
                 let weight = match interpolation {
-                    Interpolation::Linear => &ranks - ranks.detach().floor(),
-                    _ => ranks.detach().full_like(0.5),
+                    Interpolation::Linear => &ranks - ranks.untracked().floor(),
+                    _ => ranks.untracked().full_like(0.5),
                 };
                 // Rounded once, where elements are narrow and ranks are not.
                 (&below + (above - &below) * weight).cast(self.dtype())

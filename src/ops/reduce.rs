@@ -220,7 +220,7 @@ impl Tensor {
             if empty {
                 return sum(x.exp()).log();
             }
-            let largest = x.detach().fold(Fold::Max, &dims, x.dtype());
+            let largest = x.untracked().fold(Fold::Max, &dims, x.dtype());
             // Nothing is to be subtracted from infinities.
             let largest = Tensor::where_(&largest.abs().eq(f64::INFINITY), 0.0, &largest);
             sum((x - &largest).exp()).log() + largest

@@ -54,7 +54,7 @@ impl Tensor {
         let definition = || {
             // The recurrence starts from the first element, and nothing is added later.
             let first = x.narrow(dim, 0, 1);
-            Tensor::cat(&[first, links(&x).detach().zeros_like()], dim).linear_scan(&links(&x), d)
+            Tensor::cat(&[first, links(&x).untracked().zeros_like()], dim).linear_scan(&links(&x), d)
         };
         composite("CumprodBackward0", &[&x], &[Save::Input(&x), Save::Output], definition, move |call| {
             let [x, y] = call.saved else { unreachable!("both are saved") };
@@ -75,7 +75,7 @@ impl Tensor {
     #[track_caller]
     fn one_later(&self, d: usize) -> Tensor {
         let dim = d as isize;
-        let first = self.detach().narrow(dim, 0, 1).ones_like();
+        let first = self.untracked().narrow(dim, 0, 1).ones_like();
         Tensor::cat(&[first, self.narrow(dim, 0, self.shape()[d] - 1)], dim)
     }
 
@@ -153,7 +153,7 @@ impl Tensor {
         if self.is_short(d) {
             return (self.copy(), full(0.0, Dims::from_slice(self.shape()), DType::I32, &self.device()));
         }
-        let x = self.detach();
+        let x = self.untracked();
         let extreme = scan(kind, &[&x], d);
         // What equals the extreme so far is where it was found last.
         let indices = scan(Scan::Max, &[&Tensor::where_(&x.same(&extreme), x.places_along(d), 0)], d);

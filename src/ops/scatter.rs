@@ -57,10 +57,11 @@ impl Tensor {
             return x.scatter(0, &index, &source).reshape(self.shape());
         }
         let y = self.scatter_value(d, index, &source, None);
-        let (shape, index) = (Dims::from_slice(source.shape()), index.snapshot());
-        record(y, "ScatterBackward0", &[self, &source], &[], move |call| {
-            let rest = || call.g.scatter(d as isize, &index, 0.0);
-            let source = || call.g.gather(d as isize, &index).padded_to(&shape);
+        let shape = Dims::from_slice(source.shape());
+        record(y, "ScatterBackward0", &[self, &source], &[Save::Input(index)], move |call| {
+            let index = &call.saved[0];
+            let rest = || call.g.scatter(d as isize, index, 0.0);
+            let source = || call.g.gather(d as isize, index).padded_to(&shape);
             vec![call.needs[0].then(rest), call.needs[1].then(source)]
         })
     }
@@ -88,9 +89,9 @@ impl Tensor {
             return x.scatter_add(0, &index, &source).reshape(self.shape());
         }
         let y = self.scatter_value(d, index, source, Some(Fold::Sum));
-        let (shape, index) = (Dims::from_slice(source.shape()), index.snapshot());
-        record(y, "ScatterAddBackward0", &[self, source], &[], move |call| {
-            let source = || call.g.gather(d as isize, &index).padded_to(&shape);
+        let shape = Dims::from_slice(source.shape());
+        record(y, "ScatterAddBackward0", &[self, source], &[Save::Input(index)], move |call| {
+            let source = || call.g.gather(d as isize, &call.saved[0]).padded_to(&shape);
             vec![call.needs[0].then(|| call.g.clone()), call.needs[1].then(source)]
         })
     }
@@ -145,7 +146,7 @@ impl Tensor {
             Combine::Sum => start.scatter_add(dim, index, &source),
             Combine::Mean => {
                 let own = if include_self { self.ones_like() } else { self.ones_like().scatter(dim, index, 0.0) };
-                let count = own.detach().scatter_add(dim, index, &source.ones_like());
+                let count = own.untracked().scatter_add(dim, index, &source.ones_like());
                 let sum = start.scatter_add(dim, index, &source);
                 // Whole numbers keep their type and are rounded down.
                 if self.dtype().is_float() { sum / count } else { sum.floor_divide(count) }
@@ -158,24 +159,24 @@ impl Tensor {
     #[track_caller]
     fn scatter_product(&self, d: usize, index: &Tensor, source: &Tensor) -> Tensor {
         let y = self.scatter_value(d, index, source, Some(Fold::Prod));
-        let (dim, index) = (d as isize, index.snapshot());
-        let saves = [Save::Input(self), Save::Input(source), Save::Output];
+        let dim = d as isize;
+        let saves = [Save::Input(self), Save::Input(source), Save::Input(index), Save::Output];
         record(y, "ScatterReduceBackward0", &[self, source], &saves, move |call| {
-            let [x, source, y] = call.saved else { unreachable!("three are saved") };
+            let [x, source, index, y] = call.saved else { unreachable!("four are saved") };
             let g = call.g;
             // The product of the others is the product without a factor: the quotient, or where the factor is 0, the
             // product computed anew with 1 in its place.
             let own = || {
                 let x = Tensor::where_(&x.eq(0.0), 1.0, x);
-                g * x.scatter_product(d, &index, source) / x
+                g * x.scatter_product(d, index, source) / x
             };
             let others = || {
                 let zero = source.eq(0.0);
-                let zeros = x.zeros_like().scatter_add(dim, &index, &zero.cast(source.dtype())).gather(dim, &index);
+                let zeros = x.zeros_like().scatter_add(dim, index, &zero.cast(source.dtype())).gather(dim, index);
                 let alone = zero.logical_and(zeros.eq(1.0));
-                let without = x.scatter_product(d, &index, &Tensor::where_(&alone, 1.0, source));
-                let quotient = (g * y).gather(dim, &index) / Tensor::where_(&zero, 1.0, source);
-                Tensor::where_(&alone, (g * without).gather(dim, &index), quotient)
+                let without = x.scatter_product(d, index, &Tensor::where_(&alone, 1.0, source));
+                let quotient = (g * y).gather(dim, index) / Tensor::where_(&zero, 1.0, source);
+                Tensor::where_(&alone, (g * without).gather(dim, index), quotient)
             };
             vec![call.needs[0].then(own), call.needs[1].then(others)]
         })
@@ -184,15 +185,15 @@ impl Tensor {
     #[track_caller]
     fn scatter_extreme(&self, d: usize, index: &Tensor, source: &Tensor, fold: Fold) -> Tensor {
         let y = self.scatter_value(d, index, source, Some(fold));
-        let (dim, index) = (d as isize, index.snapshot());
-        let saves = [Save::Input(self), Save::Input(source), Save::Output];
+        let dim = d as isize;
+        let saves = [Save::Input(self), Save::Input(source), Save::Input(index), Save::Output];
         record(y, "ScatterReduceBackward0", &[self, source], &saves, move |call| {
-            let [x, source, y] = call.saved else { unreachable!("three are saved") };
-            let (x, source, y) = (x.detach(), source.detach(), y.detach());
+            let [x, source, index, y] = call.saved else { unreachable!("four are saved") };
+            let (x, source, y) = (x.untracked(), source.untracked(), y.untracked());
             let own = x.eq(&y).cast(call.g.dtype());
-            let others = source.eq(y.gather(dim, &index)).cast(call.g.dtype());
-            let share = call.g / own.scatter_add(dim, &index, &others);
-            vec![call.needs[0].then(|| &own * &share), call.needs[1].then(|| &others * share.gather(dim, &index))]
+            let others = source.eq(y.gather(dim, index)).cast(call.g.dtype());
+            let share = call.g / own.scatter_add(dim, index, &others);
+            vec![call.needs[0].then(|| &own * &share), call.needs[1].then(|| &others * share.gather(dim, index))]
         })
     }
 
@@ -252,7 +253,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn scatter_value(&self, d: usize, index: &Tensor, source: &Tensor, fold: Option<Fold>) -> Tensor {
         if index.numel() == 0 {
-            return self.copy().detach();
+            return self.copy().untracked();
         }
         let (dtype, compute) = (self.dtype(), self.dtype().compute());
         // Only as much of the source as the index covers is read.

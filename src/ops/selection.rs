@@ -51,7 +51,7 @@ impl Selection {
             misuse(op, format!("more than one `Ellipsis`, for shape {:?}", x.shape()));
         }
         let mut y = Selection { steps: Vec::new(), chosen: Vec::new() };
-        let (mut view, mut d) = (x.detach(), 0);
+        let (mut view, mut d) = (x.untracked(), 0);
         for index in indices {
             let step = match index {
                 Index::At(i) => Step::Select(d, i),

@@ -45,7 +45,7 @@ impl Tensor {
         let x = self.wide();
         let definition = || {
             // Shifted by the largest element: the quotient is the same, and nothing overflows.
-            let e = (&x - x.detach().amax(d, true)).exp();
+            let e = (&x - x.untracked().amax(d, true)).exp();
             &e / e.sum_dim(d, true)
         };
         composite("SoftmaxBackward0", &[&x], &[Save::Output], definition, move |call| {
@@ -62,7 +62,7 @@ impl Tensor {
             return self.copy();
         }
         let definition = || {
-            let top = self.detach().amax(-1, true);
+            let top = self.untracked().amax(-1, true);
             let masked = top.eq(f64::NEG_INFINITY);
             let e = (self - Tensor::where_(&masked, 0.0, top)).exp();
             &e / Tensor::where_(&masked, 1.0, e.sum_dim(-1, true))
@@ -86,7 +86,7 @@ impl Tensor {
         }
         let x = self.wide();
         let definition = || {
-            let shifted = &x - x.detach().amax(d, true);
+            let shifted = &x - x.untracked().amax(d, true);
             let total = shifted.exp().sum_dim(d, true);
             shifted - total.log()
         };

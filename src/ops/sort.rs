@@ -175,8 +175,8 @@ impl Tensor {
         if self.rank() == 0 {
             return self.picked(d, self.argsort(0, false), keepdim);
         }
-        let places = self.detach().argsort(dim, false);
-        let sorted = self.detach().gather(dim, &places).movedim(dim, -1).contiguous();
+        let places = self.untracked().argsort(dim, false);
+        let sorted = self.untracked().gather(dim, &places).movedim(dim, -1).contiguous();
         // The longest run of equal elements; its end is the last of them.
         let (begin, end) = (sorted.searchsorted(&sorted, false), sorted.searchsorted(&sorted, true));
         let longest = (&end - begin).argmax(-1, true);
@@ -206,7 +206,7 @@ impl Tensor {
     #[track_caller]
     pub fn isin(&self, others: &Tensor) -> Tensor {
         self.expect_same_device("isin", others);
-        let others = others.detach().ravel().sort(0, false).0;
+        let others = others.untracked().ravel().sort(0, false).0;
         let (before, until) = (others.searchsorted(self, false), others.searchsorted(self, true));
         let found = until.gt(before);
         if self.dtype().is_float() { found.logical_and(self.isnan().logical_not()) } else { found }

@@ -142,7 +142,7 @@ impl Tensor {
         if bins == 0 || low > high || !(high - low).is_finite() {
             misuse("histc", format!("{bins} parts from {low} to {high}, for {:?}", self.shape()));
         }
-        let x = self.detach().ravel();
+        let x = self.untracked().ravel();
         let whole = low == high;
         let number = |n: f64| Tensor::number(n, x.dtype(), &x.device());
         let (mut low, mut high) = (number(low), number(high));

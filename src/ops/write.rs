@@ -17,7 +17,7 @@ impl Tensor {
         record(y, "CopySlices", &[self, source], &[], move |call| {
             let g = call.g;
             let rest = || {
-                let shape = part.apply(&g.detach()).shape().to_vec();
+                let shape = part.apply(&g.untracked()).shape().to_vec();
                 g.write(part.clone(), &full(0.0, Dims::from_slice(&shape), g.dtype(), &g.device()))
             };
             vec![call.needs[0].then(rest), call.needs[1].then(|| part.apply(g))]
@@ -30,7 +30,7 @@ impl Tensor {
             Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
         let layout = part.apply(&whole).0.layout.clone();
         if source.numel() == 0 {
-            return self.copy().detach();
+            return self.copy().untracked();
         }
         self.write_through(layout, source)
     }
@@ -55,7 +55,7 @@ impl Tensor {
     #[track_caller]
     fn replaced(&self, op: &str, part: Replay, source: &Tensor) -> Tensor {
         self.expect_same_device(op, source);
-        let shape = part.apply(&self.detach()).shape().to_vec();
+        let shape = part.apply(&self.untracked()).shape().to_vec();
         if source.shape() != shape {
             let (source, whole) = (source.shape(), self.shape());
             misuse(op, format!("the part of {whole:?} has shape {shape:?}, and the source {source:?}"));

@@ -253,11 +253,11 @@ impl Writer<'_, '_> {
                 }
             }
         }
-        for j in 0..4 {
+        for (j, part) in XYZW.iter().enumerate() {
             for v in 0..self.tile.1 {
                 let x = match self.right {
                     Quad::Lines => format!("{b}[(b_at{v} + kb{j}) >> 2u]"),
-                    Quad::Inner => four(|c| format!("t{v}_{c}.{}", XYZW[j])),
+                    Quad::Inner => four(|c| format!("t{v}_{c}.{part}")),
                     Quad::Single => four(|c| format!("one_{b}(b_at{v}_{c} + kb{j})")),
                 };
                 self.line(format!("let y{j}_{v} = {x};"));
@@ -266,7 +266,7 @@ impl Writer<'_, '_> {
                 let (g, i) = (r / self.width, r % self.width);
                 let x = match self.left {
                     Quad::Lines => format!("subgroupShuffle(x{g}.{}, {}u)", XYZW[i % 4], i / 4 * 4 + j),
-                    Quad::Inner | Quad::Single => format!("subgroupShuffle(x{g}.{}, {i}u)", XYZW[j]),
+                    Quad::Inner | Quad::Single => format!("subgroupShuffle(x{g}.{part}, {i}u)"),
                 };
                 self.line(format!("let s{j}_{r} = {x};"));
                 for v in 0..self.tile.1 {

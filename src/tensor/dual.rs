@@ -162,7 +162,7 @@ impl Tensor {
 
     /// The same elements and tangents without a history.
     pub(crate) fn without_history(&self) -> Tensor {
-        let y = self.detach();
+        let y = self.untracked();
         y.0.meta.lock().dual = self.refreshed().dual.clone();
         y
     }

@@ -4,6 +4,7 @@
 //! know how anything is computed. A tensor and its views share one [`Cell`], which holds the current value: an in-place
 //! operation rebinds the cell to a new value, so values themselves never change.
 
+pub mod cuts;
 pub mod device;
 pub mod dual;
 pub mod hole;
@@ -15,6 +16,7 @@ pub mod value;
 
 use crate::dtype::DType;
 use crate::shape::Layout;
+use cuts::Cuts;
 use device::Device;
 use dual::{Dual, with_all_tangents};
 use node::{Edge, Hooks, Node, NodeInner, PostHooks};
@@ -120,6 +122,8 @@ pub(crate) struct Meta {
     pub dual: Option<Dual>,
     /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
     pub history: u64,
+    /// Where the history of this tensor was cut off; of no meaning for one that has a `grad_fn`.
+    pub cuts: Cuts,
 }
 
 impl Cell {

@@ -6,15 +6,18 @@
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::shape::Dims;
+use crate::tensor::cuts::Cuts;
 use crate::tensor::device::Device;
 use crate::tensor::dual;
 use crate::tensor::mode::{is_grad_enabled, site};
 pub(crate) use crate::tensor::saved::Save;
 use crate::tensor::saved::Saved;
+use crate::tensor::value::Value;
 use crate::tensor::{Inner, Tensor};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +48,10 @@ pub(crate) struct NodeInner {
     pub retains: Mutex<Vec<(usize, Weak<Inner>)>>,
     /// The hooks of the node itself, if there are any.
     pub own_hooks: Mutex<Option<Box<NodeHooks>>>,
+    /// What the user wrote on it.
+    pub metadata: Mutex<BTreeMap<String, String>>,
+    /// Where the histories of inputs without an edge were cut off.
+    pub cuts: Cuts,
 }
 
 /// The hooks of a node: those that see what flows into it, and those that also see what flows out.
@@ -124,23 +131,26 @@ pub(crate) fn record_all(
     saves: &[Save],
     rule: impl Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) {
+    let cuts = Cuts::of(inputs);
     let has_tangents = dual::expect(ys, inputs);
     if !is_grad_enabled() || !inputs.iter().any(|x| x.requires_grad()) {
+        cuts.carry(ys);
         if has_tangents {
             dual::carry(ys, inputs, saves, &rule);
         }
         return;
     }
-    let saved: Vec<Saved> = saves
-        .iter()
-        .map(|save| match save {
+    let mut saved: Vec<Saved> = Vec::with_capacity(saves.len());
+    // Not in a closure, which would have a line of its own.
+    for save in saves {
+        saved.push(match save {
             Save::Input(x) => match ys.iter().position(|y| y.is_same(x)) {
                 Some(output) => Saved::new(x, None, Some(output)),
                 None => Saved::new(x, x.gradient_edge(), None),
             },
             Save::Output => Saved::new(ys[0], None, Some(0)),
-        })
-        .collect();
+        });
+    }
     ys[0].0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
     // Asked for first: a view may record the history it takes over from its base, and nodes before this one.
     let edges = inputs.iter().map(|x| x.gradient_edge()).collect();
@@ -154,6 +164,8 @@ pub(crate) fn record_all(
         hooks: Mutex::default(),
         retains: Mutex::default(),
         own_hooks: Mutex::default(),
+        metadata: Mutex::default(),
+        cuts,
     });
     for (output, y) in ys.iter().enumerate().filter(|(_, y)| y.dtype().is_float()) {
         y.0.meta.lock().grad_fn = Some(Edge { node: node.clone(), output });
@@ -224,6 +236,8 @@ impl NodeInner {
             hooks: Mutex::new(vec![(0, hooks)]),
             retains: Mutex::default(),
             own_hooks: Mutex::default(),
+            metadata: Mutex::default(),
+            cuts: Cuts::default(),
         })
     }
 
@@ -251,11 +265,11 @@ impl NodeInner {
         }
     }
 
-    /// The numbers of the saved values.
-    pub fn saved_values(&self) -> Vec<u64> {
+    /// What was saved and is still there: `None` for what a hook packed.
+    pub fn saved_values(&self) -> Vec<Option<Arc<Value>>> {
         match &self.function {
-            Function::Rule { saved, .. } => saved.lock().iter().flatten().filter_map(Saved::value_id).collect(),
             Function::Accumulate(_) => Vec::new(),
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(|s| s.value().cloned()).collect(),
         }
     }
 
@@ -290,12 +304,10 @@ impl Node {
         self.0.outputs.iter().map(|output| output.shape.to_vec()).collect()
     }
 
-    /// The bytes of the values saved for the gradient rule; what hooks packed is not counted.
+    /// The bytes of the values saved for the gradient rule; what hooks packed is not counted, and neither are numbers that
+    /// stand in all places, as nobody stores them.
     pub fn saved_bytes(&self) -> usize {
-        match &self.0.function {
-            Function::Accumulate(_) => 0,
-            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(Saved::bytes).sum(),
-        }
+        self.0.saved_values().iter().flatten().map(|value| value.bytes()).sum()
     }
 
     /// The number of the node in the order of recording; backward runs later ones first.
@@ -325,6 +337,26 @@ impl Node {
             Function::Accumulate(leaf) => Some(leaf.clone()),
             Function::Rule { .. } => None,
         }
+    }
+
+    /// Writes something on the node, under a key: the layer it belongs to, say, from a [`node_creation_hook`].
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let y = Tensor::ones([1], &Device::cpu()).requires_grad_(true)? * 2.0;
+    /// y.grad_fn().unwrap().set_metadata("layer", "first");
+    /// assert_eq!(y.grad_fn().unwrap().metadata()["layer"], "first");
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// Source: [torch.autograd.graph.Node.metadata](https://docs.pytorch.org/docs/stable/generated/torch.autograd.graph.Node.metadata.html).
+    pub fn set_metadata(&self, key: impl Into<String>, value: impl Into<String>) {
+        self.0.metadata.lock().insert(key.into(), value.into());
+    }
+
+    /// What was written on the node.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        self.0.metadata.lock().clone()
     }
 
     /// The user's line that recorded the operation.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::shape::Layout;
+use crate::tensor::device::Device;
 use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
 use crate::tensor::node::{Edge, Function, NodeInner};
@@ -103,6 +104,32 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
     SavedTensorsGuard::pushed(Hooks::Pair(pack, unpack))
 }
 
+/// Until the guard is dropped, what this thread saves for backward waits in the memory of the CPU, and goes back to its
+/// device when a gradient rule needs it: memory of the device is saved for the time of two copies.
+///
+/// ```
+/// use wgrad::autograd::save_on_cpu;
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new([1.0, 2.0], &Device::best()?).requires_grad_(true)?;
+/// let y = {
+///     let _scope = save_on_cpu();
+///     x.exp()
+/// };
+/// y.sum().backward()?;
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// Backward fails if a value could not be read or written.
+///
+/// Source: [torch.autograd.graph.save_on_cpu](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.graph.save_on_cpu).
+#[track_caller]
+pub fn save_on_cpu() -> SavedTensorsGuard {
+    // A copy, since the tensor may be changed in place on a device that is the CPU.
+    let pack = |x: Tensor| (x.device(), x.to_device(&Device::cpu()).map(|x| x.copy()));
+    saved_tensors_hooks(pack, |(device, x)| x.clone()?.to_device(device))
+}
+
 /// Until the guard is dropped, [`saved_tensors_hooks`] panics with this message on this thread.
 pub fn disable_saved_tensors_hooks(message: impl Into<String>) -> SavedTensorsGuard {
     SavedTensorsGuard::pushed(Hooks::Disabled(message.into()))
@@ -162,7 +189,7 @@ impl Saved {
         if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with_borrow(|all| all.last().cloned()) {
             // A hook's own operations are not packed again.
             let _outside = Outside(HOOKS.with_borrow_mut(std::mem::take));
-            let payload = pack(x.detach());
+            let payload = pack(x.untracked());
             return Saved { content: Content::Packed { payload, unpack }, edge, dual, output };
         }
         let operand = x.operand();
@@ -230,19 +257,11 @@ impl Saved {
         }
     }
 
-    /// The number of the value, unless it was packed.
-    pub fn value_id(&self) -> Option<u64> {
+    /// The value that is kept alive by it; what a hook packed is not known.
+    pub fn value(&self) -> Option<&Arc<Value>> {
         match &self.content {
-            Content::Value { value, .. } => Some(value.id),
+            Content::Value { value, .. } => Some(value),
             Content::Packed { .. } => None,
-        }
-    }
-
-    /// The bytes that are kept alive by it, as far as it is known.
-    pub fn bytes(&self) -> usize {
-        match &self.content {
-            Content::Value { value, .. } => value.numel() * value.dtype.size(),
-            Content::Packed { .. } => 0,
         }
     }
 }

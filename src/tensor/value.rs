@@ -117,6 +117,11 @@ impl Value {
         numel(&self.shape)
     }
 
+    /// The bytes it takes where it lives: a number that stands in all places is not stored.
+    pub fn bytes(&self) -> usize {
+        if matches!(self.op, Op::Full(_)) { 0 } else { self.numel() * self.dtype.size() }
+    }
+
     /// The operands, while the value is pending.
     pub fn operands(&self) -> Operands {
         match &*self.state.lock() {

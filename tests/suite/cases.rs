@@ -2,6 +2,7 @@
 //! composite, with strided, broadcast, 0-d and reused operands.
 
 mod conv;
+mod in_place;
 mod index;
 mod linalg;
 mod loss;
@@ -114,6 +115,7 @@ fn index(x: &Tensor, data: &[i32], shape: &[usize]) -> Tensor {
 pub fn structural_cases() -> Vec<Case> {
     [
         conv::cases(),
+        in_place::cases(),
         index::cases(),
         linalg::cases(),
         loss::cases(),

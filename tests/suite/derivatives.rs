@@ -85,12 +85,61 @@ fn derivatives_on_the_gpu_agree_with_differences() {
     let options = GradcheckOptions { eps: 1e-3, atol: 1e-2, rtol: 1e-1, ..Default::default() };
     let rows = row_cases().into_iter().filter(|case| ROWS.iter().any(|row| row.name == case.name));
     let cases: Vec<Case> = rows.chain(structural_cases()).collect();
-    report(
-        cases
-            .iter()
-            .map(|case| check(case, DType::F32, &gpu, &|f, x, o| gradcheck(f, x, o), options.clone()))
-            .collect(),
-    );
+    let first = |case| check(case, DType::F32, &gpu, &|f, x, o| gradcheck(f, x, o), options.clone());
+    let second = |case| check(case, DType::F32, &gpu, &|f, x, o| gradgradcheck(f, x, o), options.clone());
+    report(cases.iter().flat_map(|case| [first(case), second(case)]).collect());
+}
+
+type Step = fn(&Tensor, &Tensor) -> Tensor;
+
+/// Steps from two 3 × 3 matrices to a third, which have derivatives of every order and neither vanish nor explode.
+const STEPS: [Step; 12] = [
+    |a, b| (a * b).tanh(),
+    |a, b| a.matmul(b).sin(),
+    |a, b| a.exp() / (b.square() + 1.5),
+    |a, b| (a.softmax(0) * b).cumsum(1),
+    |a, b| a.t().layer_norm(3, None, None, 0.1) + b,
+    |a, b| (a.sigmoid() + 0.5).pow(b.sin()),
+    |a, b| a.log_softmax(1).gather(0, &Tensor::new([[2, 0, 1]], &a.device())) * b,
+    |a, b| Tensor::cat(&[a.narrow(0, 1, 2), b.select(1, 0).unsqueeze(0)], 0).gelu(),
+    |a, b| (a.sum_dim(0, true) - b).softplus(),
+    |a, b| (a.square() + b.square() + 0.1).sqrt(),
+    |a, b| Tensor::where_(&a.gt(b), a.cos(), b.erf()),
+    |a, b| a.flip([0]).sin() * b.var_dim(1, 1.0, true),
+];
+
+/// `⟨∇f(x), v⟩` by the nth direction, itself part of the graph.
+fn along(y: &Tensor, x: &Tensor, n: u64) -> Tensor {
+    let options = GradOptions { create_graph: true, ..Default::default() };
+    let g = grad(&[y], &[x], options).unwrap().remove(0).unwrap();
+    (g * direction(x.shape(), 300 + n, x.dtype(), &x.device())).sum()
+}
+
+#[test]
+fn third_derivatives_of_random_composites_agree_with_differences() {
+    let dev = Device::cpu();
+    for seed in 0..40 {
+        let draw = Stream { seed, stream: 9 };
+        let pick = |i: usize, n: usize| (draw.uniform(i) * n as f64) as usize;
+        let composite = |x: &Tensor| {
+            let mut all = vec![x.clone(), x.t() * 0.5];
+            for i in 0..5 {
+                let (a, b) = (&all[pick(3 * i, all.len())], &all[pick(3 * i + 1, all.len())]);
+                all.push(STEPS[pick(3 * i + 2, STEPS.len())](a, b));
+            }
+            // Every step counts.
+            all[2..].iter().map(|y| y.sin().sum()).reduce(|a, b| a + b).expect("five steps")
+        };
+        let second = |x: &Tensor| along(&along(&composite(x), x, 0), x, 1);
+        let x = direction(&[3, 3], seed, DType::F64, &dev).requires_grad_(true).unwrap();
+        let third = along(&second(&x), &x, 2).item().unwrap();
+        let moved = |h: f64| {
+            let x = x.detach() + direction(&[3, 3], 302, DType::F64, &dev) * h;
+            second(&x.requires_grad_(true).unwrap()).item().unwrap()
+        };
+        let differences = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!(close(third, differences, 1e-6), "seed {seed}: {third} by backward, {differences} by differences");
+    }
 }
 
 #[test]

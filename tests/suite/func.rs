@@ -1,11 +1,11 @@
-//! Forward mode and functions of functions: PyTorch's facts, and every way to a derivative against the others.
+//! Forward mode and functions of functions: every way to a derivative against the others.
 
 use crate::cases::{Case, all};
-use crate::common::on_every_device;
+use crate::common::{gpu, on_every_device};
 use crate::derivatives::direction;
 use std::sync::Arc;
 use wgrad::autograd::forward_ad::{dual_level, make_dual, unpack_dual};
-use wgrad::autograd::{GradOptions, grad as grad_of, no_grad};
+use wgrad::autograd::{Context, Function, GradOptions, apply, grad as grad_of, no_grad};
 use wgrad::func::*;
 use wgrad::{DType, Device, Result, Tensor};
 
@@ -27,10 +27,6 @@ pub fn same(got: &Tensor, want: &Tensor) {
     close(got, &values(want));
 }
 
-fn new(x: &[f32], dev: &Device) -> Tensor {
-    Tensor::from_slice(x, [x.len()], dev)
-}
-
 /// Fixed numbers of a shape.
 pub fn some(shape: &[usize], seed: u64, dev: &Device) -> Tensor {
     direction(shape, seed, DType::F32, dev)
@@ -41,38 +37,23 @@ pub fn at(x: &Tensor, i: isize) -> Tensor {
 }
 
 #[test]
-fn tangents_live_in_levels() {
+fn tangents_pass_where_nothing_is_recorded() {
     on_every_device(|dev| {
         let ones = Tensor::ones([1], dev);
-        let d = {
-            let _level = dual_level()?;
-            assert!(unpack_dual(&(&ones * 2.0)).1.is_none());
-            let d = make_dual(&ones, &ones)?;
-            assert!(dual_level().is_err(), "levels do not nest");
-            let two = Tensor::ones([2], dev);
-            let three = Tensor::ones([3], dev);
-            assert!(wgrad::catch(|| make_dual(&two, &three)).is_err(), "another shape");
-            assert!(wgrad::catch(|| make_dual(&two, &two.cast(DType::F16))).is_err(), "another dtype");
-            let _unrecorded = no_grad();
-            close(&unpack_dual(&(&d * 3.0)).1.unwrap(), &[3.0]);
-            d
-        };
-        assert!(make_dual(&ones, &ones).is_err(), "no level");
         let _level = dual_level()?;
-        assert!(unpack_dual(&d).1.is_none());
+        let d = make_dual(&ones, &ones)?;
+        let _unrecorded = no_grad();
+        close(&unpack_dual(&(&d * 3.0)).1.unwrap(), &[3.0]);
         Ok(())
     });
 }
 
 #[test]
-fn tangents_pass_through_views_reductions_products_and_writes() {
+fn tangents_pass_through_writes_and_views() {
     on_every_device(|dev| {
         let _level = dual_level()?;
         let tangent = |x: &Tensor| unpack_dual(x).1.unwrap();
         let d = make_dual(&Tensor::new([[1.0, 2.0], [3.0, 4.0]], dev), &Tensor::new([[1.0, 0.0], [0.0, 2.0]], dev))?;
-        let a = Tensor::new([[1.0, 1.0], [0.0, 1.0]], dev);
-        close(&tangent(&d.matmul(&a).t().select(0, 0).sum()), &[1.0]);
-        close(&tangent(&Tensor::where_(&d.gt(2.0), &d * &d, &d)), &[1.0, 0.0, 0.0, 16.0]);
         let c = d.copy();
         c.select(0, 0).copy_(&(c.select(0, 1) * 2.0))?;
         close(&tangent(&c), &[0.0, 4.0, 0.0, 2.0]);
@@ -101,9 +82,17 @@ fn push(case: &Case, x: &[Tensor]) -> f64 {
 
 #[test]
 fn every_operation_carries_tangents_as_backward_carries_gradients() {
+    let devices = [Some((Device::cpu(), DType::F64, 1e-9)), gpu().map(|gpu| (gpu, DType::F32, 1e-4))];
+    for (dev, dtype, within) in devices.into_iter().flatten() {
+        tangents_agree_with_gradients(&dev, dtype, within);
+    }
+}
+
+/// Single precision and its sums of a few hundred numbers leave an error of 1e-5; a wrong rule errs by far more than 1e-4.
+fn tangents_agree_with_gradients(dev: &Device, dtype: DType, within: f64) {
     let mut failures = Vec::new();
     for case in all() {
-        let x = case.leaves(&case.values(), DType::F64, &Device::cpu());
+        let x = case.leaves(&case.values(), dtype, dev);
         let y = (case.f)(&x);
         let u = direction(y.shape(), 100, y.dtype(), &y.device());
         let inputs: Vec<&Tensor> = x.iter().collect();
@@ -114,12 +103,12 @@ fn every_operation_carries_tangents_as_backward_carries_gradients() {
             .zip(&x)
             .enumerate()
             .filter_map(|(i, (g, x))| {
-                let v = direction(x.shape(), 200 + i as u64, DType::F64, &x.device());
+                let v = direction(x.shape(), 200 + i as u64, dtype, &x.device());
                 g.as_ref().map(|g| (g * v).sum().item().unwrap())
             })
             .sum();
         let got = push(&case, &x);
-        if !approx::relative_eq!(got, want, epsilon = 1e-9, max_relative = 1e-9) {
+        if !approx::relative_eq!(got, want, epsilon = within, max_relative = within) {
             failures.push(format!("{}: {got} forward, {want} backward", case.name));
         }
     }
@@ -150,62 +139,6 @@ fn tangents_of_rows_agree_with_differences() {
 }
 
 #[test]
-fn functionals_are_those_of_pytorch() {
-    on_every_device(|dev| {
-        let j = jacobian(
-            |x: &Tensor| Tensor::stack(&[at(x, 0) * at(x, 1), at(x, 0).square(), at(x, 1) * 3.0], 0),
-            &new(&[2.0, 5.0], dev),
-        )?;
-        assert_eq!(j.shape(), [3, 2]);
-        close(&j, &[5.0, 2.0, 4.0, 0.0, 0.0, 3.0]);
-
-        close(&hessian(|x: &Tensor| at(x, 0).pow(3.0) * at(x, 1))(&new(&[2.0, 3.0], dev))?, &[36.0, 12.0, 12.0, 0.0]);
-        let pair = (Tensor::new(2.0, dev), Tensor::new(3.0, dev));
-        let ((aa, ab), (ba, bb)) = hessian(|(a, b): &(Tensor, Tensor)| (a * b * b).sum())(&pair)?;
-        assert_eq!([aa, ab, ba, bb].map(|x| x.item().unwrap()), [0.0, 6.0, 6.0, 4.0]);
-
-        let (y, pull) = vjp(|x: &Tensor| x.square(), &new(&[1.0, 2.0, 3.0], dev))?;
-        close(&y, &[1.0, 4.0, 9.0]);
-        close(&pull(&new(&[1.0, 0.0, 2.0], dev))?, &[2.0, 0.0, 12.0]);
-
-        let f = |x: &Tensor| x.pow(3.0).sum() + at(x, 0) * at(x, 1);
-        let (x, v) = (new(&[1.0, 2.0], dev), new(&[1.0, -1.0], dev));
-        for (y, h) in [hvp(f, &x, &v)?, vhp(f, &x, &v)?] {
-            close(&y, &[11.0]);
-            close(&h, &[5.0, -11.0]);
-            assert!(!y.requires_grad() && !h.requires_grad());
-        }
-
-        let x = new(&[1.0, 2.0], dev).requires_grad_(true)?;
-        let j = jacobian(|x: &Tensor| x.pow(3.0), &x)?;
-        close(&j, &[3.0, 0.0, 0.0, 12.0]);
-        j.sum().backward()?;
-        close(&x.grad().unwrap(), &[6.0, 12.0]);
-        Ok(())
-    });
-}
-
-#[test]
-fn transforms_compose() {
-    on_every_device(|dev| {
-        let x = Tensor::new(1.0, dev);
-        close(&grad(grad(|x: &Tensor| x.sin()))(&x)?, &[-0.84147]);
-        let f = |x: &Tensor| at(x, 0).square() * at(x, 1);
-        let x = new(&[2.0, 3.0], dev);
-        let want = [6.0, 4.0, 4.0, 0.0];
-        close(&jacfwd(jacrev(f))(&x)?, &want);
-        close(&jacrev(jacfwd(f))(&x)?, &want);
-        close(&jacrev(jacrev(f))(&x)?, &want);
-        close(&jacfwd(jacfwd(f))(&x)?, &want);
-        close(&hessian(f)(&x)?, &want);
-        let samples = new(&[1.0, 3.0], dev);
-        let per_sample = vmap(|(w, a): &(Tensor, Tensor)| grad(|w: &Tensor| (w * a).square())(w), (None, 0), 0);
-        close(&per_sample(&(Tensor::new(2.0, dev), samples))?, &[4.0, 36.0]);
-        Ok(())
-    });
-}
-
-#[test]
 fn third_derivatives_agree_in_every_mode() {
     on_every_device(|dev| {
         let f = |x: &Tensor| x.sin() * x.exp();
@@ -221,22 +154,6 @@ fn third_derivatives_agree_in_every_mode() {
         let first = |x: &Tensor| push(&|x| Ok(f(x)), x);
         let second = |x: &Tensor| push(&first, x);
         close(&push(&second, &x)?, &want);
-        Ok(())
-    });
-}
-
-#[test]
-fn a_batch_of_gradients_is_walked_at_once() {
-    on_every_device(|dev| {
-        let x = new(&[1.0, 2.0], dev).requires_grad_(true)?;
-        let y = Tensor::stack(&[at(&x, 0) * at(&x, 1), at(&x, 0) + at(&x, 1)], 0);
-        let batch = Some(Tensor::eye(2, dev));
-        let options =
-            GradOptions { grad_outputs: vec![batch], is_grads_batched: true, create_graph: true, ..Default::default() };
-        let j = grad_of(&[&y], &[&x], options)?.remove(0).unwrap();
-        close(&j, &[2.0, 1.0, 1.0, 1.0]);
-        j.square().sum().backward()?;
-        close(&x.grad().unwrap(), &[2.0, 4.0]);
         Ok(())
     });
 }
@@ -284,4 +201,29 @@ fn long_chains_carry_tangents_in_linear_time() -> Result<()> {
     let (y, t) = jvp(chain, &x, &Tensor::ones([1], &dev))?;
     assert!((y.item()? - t.item()?).abs() < 1e-4);
     Ok(())
+}
+
+/// Rounds, and passes gradients on: no derivative of what it computes.
+struct StraightThrough;
+
+impl Function for StraightThrough {
+    fn forward(&mut self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![inputs[0].round()])
+    }
+
+    fn backward(&self, _: &Context, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![gradients[0].clone()])
+    }
+}
+
+#[test]
+fn tangents_of_a_function_follow_from_its_rule_and_not_from_its_operations() {
+    on_every_device(|dev| {
+        let (x, one) = (Tensor::new([0.4, 1.6], dev), Tensor::ones([2], dev));
+        let f = |x: &Tensor| Ok(apply(StraightThrough, &[x])?.remove(0));
+        close(&jvp(f, &x, &one)?.1, &[1.0, 1.0]);
+        close(&jvp(|x: &Tensor| f(&(x * 3.0)), &x, &one)?.1, &[3.0, 3.0]);
+        close(&jacfwd(jacrev(|x: &Tensor| Ok(f(&x.square())?.sum())))(&x)?, &[2.0, 0.0, 0.0, 2.0]);
+        Ok(())
+    });
 }

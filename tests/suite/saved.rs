@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wgrad::autograd::{
     CheckpointOptions, GradOptions, checkpoint, checkpoint_sequential, disable_saved_tensors_hooks, grad,
-    memory_budget, queue_callback, register_multi_grad_hook, saved_tensors_hooks,
+    memory_budget, queue_callback, register_multi_grad_hook, save_on_cpu, saved_tensors_hooks,
 };
 use wgrad::{BackwardOptions, Device, Result, Tensor, catch};
 
@@ -29,6 +29,37 @@ fn gradients(dev: &Device, run: impl Fn(&Tensor, &Tensor) -> Tensor) -> Vec<Vec<
     let ws: Vec<Tensor> = (0..4).map(|_| leaf(&[8, 8], dev)).collect();
     ws.iter().fold(x.clone(), |x, w| run(&x, w)).pow(2.0).sum().backward().unwrap();
     ws.iter().chain([&x]).map(bits).collect()
+}
+
+#[test]
+fn what_is_saved_on_the_cpu_gives_the_same_bits_and_takes_no_memory_of_the_device() {
+    for dev in own_devices() {
+        let plain = gradients(&dev, block);
+        let moved = {
+            let _scope = save_on_cpu();
+            gradients(&dev, block)
+        };
+        assert_eq!(plain, moved, "{}", dev.name());
+
+        let x = leaf(&[1000], &dev);
+        dev.flush().unwrap();
+        let before = dev.stats().values;
+        let _scope = save_on_cpu();
+        let y = x.exp();
+        let z = y.sin().sum();
+        // Backward sees what was saved.
+        y.add_(1.0).unwrap();
+        drop(y);
+        z.item().unwrap();
+        if dev.name() != "cpu" {
+            assert_eq!(dev.stats().values, before + 1, "the result alone, on {}", dev.name());
+        }
+        z.backward().unwrap();
+        let got = x.grad().unwrap().to_vec::<f32>().unwrap();
+        for (g, x) in got.iter().zip(x.to_vec::<f32>().unwrap()) {
+            assert!((g - x.exp() * x.exp().cos()).abs() < 1e-5, "{}", dev.name());
+        }
+    }
 }
 
 #[test]

@@ -21,16 +21,13 @@
 //! | `torch.autograd.forward_ad` | `autograd::forward_ad` |
 //! | `register_multi_grad_hook(.., mode="any")` | `register_any_grad_hook` |
 //! | `raise` in a hook | `panic!`, which leaves backward |
-//! | `save_on_cpu()` | hooks that read the values back and upload them |
 //!
-//! The facts of `functional`, `forward-ad` and `grad-fn.14` are in `func.rs`, those of `gradcheck` and `anomaly` in
-//! `checking.rs`.
-//!
-//! The dtypes of `F64` facts are `F16` on a GPU, which has no doubles. What cannot be said in Rust (an integer that
+//! The dtypes of `F64` facts are `F16` on a GPU, which has no doubles; those of gradcheck are `F32` there. What cannot be said in Rust (an integer that
 //! requires grad by type, a hook that returns no tensor) is told beside the fact.
 
 mod changes;
 mod engine;
+mod transforms;
 mod user;
 
 use wgrad::autograd::{GradOptions, grad};
@@ -78,6 +75,13 @@ fn d(y: &Tensor, x: &Tensor) -> Result<Tensor> {
 /// The same, recorded.
 fn recorded(y: &Tensor, x: &Tensor) -> Result<Tensor> {
     Ok(grad(&[y], &[x], GradOptions { create_graph: true, ..Default::default() })?.remove(0).unwrap())
+}
+
+/// That something is refused, and what the refusal says.
+#[track_caller]
+fn raises<T>(result: Result<T>, text: &str) {
+    let error = result.map(drop).expect_err("this is refused").to_string();
+    assert!(error.contains(text), "{error}");
 }
 
 /// Backward that keeps the graph.

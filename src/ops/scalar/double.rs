@@ -174,6 +174,15 @@ fn zeta(s: f64, q: f64) -> f64 {
     sum
 }
 
+/// Mantissa and exponent.
+pub fn frexp(x: f64) -> (f64, f64) {
+    if x == 0.0 || !x.is_finite() {
+        return (x, 0.0);
+    }
+    let (m, e) = libm::frexp(x);
+    (m, e as f64)
+}
+
 /// The derivative of order `n` of digamma.
 pub fn polygamma(x: f64, n: f64) -> f64 {
     if x.is_nan() || !(0.0..=34.0).contains(&n) || n.fract() != 0.0 {

@@ -1,6 +1,8 @@
 //! Exponentials, logarithms, and what is made of them.
 
 use super::*;
+use crate::dtype::DType;
+use crate::tensor::Tensor;
 use std::f64::consts::{LN_2, LN_10};
 
 rows! {
@@ -121,5 +123,40 @@ rows! {
             |g, a, b| g * (a / (b + 1.0))
         ],
         test: [(-4.0, 4.0), (-0.5, 4.0)], at [0.0, 1.0], within 2e-6,
+    }
+    frexp_mantissa(x) => "Frexp" Float {
+        cpu: |x| double::frexp(x).0,
+        wgsl: "frexp_mantissa_(x)",
+        grad: [|g, x| g * (-map(&rows::frexp_exponent, &[x.untracked().into()])).exp2()],
+        test: [(0.55, 0.95)], at [0.0, 3.0, -1e-40, 1e-44, 1e30, f64::INFINITY, f64::NAN], within 0.0,
+    }
+    frexp_exponent(x) => "Frexp" Float {
+        cpu: |x| double::frexp(x).1,
+        wgsl: "frexp_exponent_(x)",
+        grad: [],
+        test: [(0.55, 0.95)], at [0.0, 3.0, -1e-40, 1e-44, 1e30, f64::INFINITY, f64::NAN], within 0.0,
+    }
+}
+
+impl Tensor {
+    /// The mantissa `m`, of magnitude from 1/2 to 1, and the exponent `e`, an `I32`, of `x = m 2ᵉ`, exactly; `x` and 0 for
+    /// zeros, infinities and NaN. Derivative of the mantissa: `2⁻ᵉ`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let (m, e) = Tensor::new([6.0, -0.25], &Device::cpu()).frexp();
+    /// assert_eq!((m.to_vec::<f32>()?, e.to_vec::<i32>()?), (vec![0.75, -0.5], vec![3, -1]));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the elements are no floats.
+    ///
+    /// Source: [torch.frexp](https://docs.pytorch.org/docs/stable/generated/torch.frexp.html).
+    #[track_caller]
+    pub fn frexp(&self) -> (Tensor, Tensor) {
+        self.expect_float("frexp");
+        let exponent = map(&rows::frexp_exponent, &[self.untracked().wide().into()]);
+        (map(&rows::frexp_mantissa, &[self.into()]), exponent.cast(DType::I32))
     }
 }

@@ -44,6 +44,9 @@ fn convolutions() -> Vec<Case> {
             };
             x[0].conv_transpose1d(&x[1], &x[2], options)
         }),
+        conv("conv_transpose3d", &[1, 2, 2, 2, 3], &[2, 2, 2, 1, 2], |x| {
+            x[0].conv_transpose3d(&x[1], &x[2], ConvTransposeOptions { stride: 2.into(), ..Default::default() })
+        }),
         conv("conv_transpose2d of stride 1", &[1, 2, 3, 4], &[2, 3, 2, 2], |x| {
             x[0].conv_transpose2d(&x[1], &x[2], ConvTransposeOptions { padding: 1.into(), ..Default::default() })
         }),
@@ -90,9 +93,29 @@ fn pools() -> Vec<Case> {
         Case::new("avg_pool3d by another divisor", &[(&[1, 3, 4, 3], ANY)], |x| {
             x[0].avg_pool3d(2, AvgPoolOptions { divisor_override: Some(3), ..Default::default() }).sin()
         }),
+        Case::new("lp_pool1d", &[(&[2, 5], (0.5, 2.0))], |x| x[0].lp_pool1d(2.0, 2, Some(1.into()), true).sin()),
+        Case::new("lp_pool3d", &[(&[1, 2, 3, 4], (0.5, 2.0))], |x| x[0].lp_pool3d(3.0, 2, None, false).sin()),
         Case::new("lp_pool2d", &[(&[1, 2, 4, 4], (0.5, 2.0))], |x| x[0].lp_pool2d(3.0, 2, None, false).sin()),
         Case::new("adaptive_avg_pool2d", &[(&[1, 2, 5, 7], ANY)], |x| x[0].adaptive_avg_pool2d([2, 3]).sin()),
-        Case::new("adaptive_max_pool2d", &[(&[2, 5, 7], ANY)], |x| x[0].adaptive_max_pool2d([3, -1]).sin()),
+        Case::new("adaptive_avg_pool1d", &[(&[2, 7], ANY)], |x| x[0].adaptive_avg_pool1d(3).sin()),
+        Case::new("adaptive_avg_pool3d", &[(&[1, 3, 5, 4], ANY)], |x| x[0].adaptive_avg_pool3d([2, 3, 4]).sin()),
+        Case::new("adaptive_max_pool1d", &[(&[2, 7], ANY)], |x| {
+            x[0].adaptive_max_pool1d(3).sin() * x[0].adaptive_max_pool1d_with_indices(3).0
+        }),
+        Case::new("adaptive_max_pool2d", &[(&[2, 5, 7], ANY)], |x| {
+            x[0].adaptive_max_pool2d([3, -1]).sin() * x[0].adaptive_max_pool2d_with_indices([3, -1]).0
+        }),
+        Case::new("adaptive_max_pool3d", &[(&[1, 3, 5, 4], ANY)], |x| {
+            x[0].adaptive_max_pool3d([2, 3, 1]).sin() * x[0].adaptive_max_pool3d_with_indices([2, 3, 1]).0
+        }),
+        Case::new("max_unpool1d", &[(&[2, 6], ANY)], |x| {
+            let (y, indices) = x[0].max_pool1d_with_indices(2, MaxPoolOptions::default());
+            y.max_unpool1d(&indices, 2, MaxUnpoolOptions::default()).sin()
+        }),
+        Case::new("max_unpool3d", &[(&[1, 4, 2, 4], ANY)], |x| {
+            let (y, indices) = x[0].max_pool3d_with_indices(2, MaxPoolOptions::default());
+            y.max_unpool3d(&indices, 2, MaxUnpoolOptions::default()).sin()
+        }),
         Case::new("max_unpool2d", &[(&[1, 2, 4, 4], ANY)], |x| {
             let (y, indices) = x[0].max_pool2d_with_indices(2, MaxPoolOptions::default());
             y.max_unpool2d(&indices, 2, MaxUnpoolOptions::default()).sin()

@@ -2,8 +2,8 @@
 
 use super::{ANY, Case, index};
 use wgrad::{
-    CrossEntropyOptions, CtcOptions, GaussianNllOptions, MultiMarginOptions, PoissonNllOptions, Reduction, Tensor,
-    TripletOptions,
+    CrossEntropyOptions, CtcOptions, GaussianNllOptions, MultiMarginOptions, NllOptions, PoissonNllOptions, Reduction,
+    Tensor, TripletOptions,
 };
 
 /// Probabilities, and positive numbers.
@@ -22,6 +22,11 @@ fn signs(x: &Tensor, n: usize) -> Tensor {
 
 fn elements() -> Vec<Case> {
     vec![
+        Case::new("nll_loss_with", &[(&[3, 4], ANY)], |x| {
+            let weight = Some(Tensor::linspace(0.5, 2.0, 4, (&x[0].device(), x[0].dtype())));
+            let options = NllOptions { weight, ignore_index: 2, ..Default::default() };
+            x[0].nll_loss_with(&index(&x[0], &[3, 2, 0], &[3]), options).sin()
+        }),
         Case::new("l1_loss", &[(&[3, 4], ANY), (&[4], ANY)], |x| x[0].l1_loss(&x[1], Reduction::Mean).sin()),
         Case::new("mse_loss of a transpose", &[(&[4, 3], ANY), (&[3, 4], ANY)], |x| {
             x[0].t().mse_loss(&x[1], Reduction::Sum).sin()

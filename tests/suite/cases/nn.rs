@@ -38,6 +38,10 @@ fn norms() -> Vec<Case> {
         Case::new("group_norm", &[(&[2, 4, 3], ANY), (&[4], ANY), (&[4], ANY)], |x| {
             x[0].group_norm(2, Some(&x[1]), Some(&x[2]), 1e-5).sin()
         }),
+        Case::new("instance_norm_with", &[(&[2, 3, 4], ANY), (&[3], ANY), (&[3], ANY)], |x| {
+            let (weight, bias) = (Some(x[1].clone()), Some(x[2].clone()));
+            x[0].instance_norm_with(BatchNormOptions { weight, bias, training: true, ..Default::default() }).sin()
+        }),
         Case::new("instance_norm", &[(&[2, 3, 4], ANY)], |x| x[0].instance_norm(1e-5).sin()),
         Case::new("local_response_norm", &[(&[2, 4, 3], ANY)], |x| x[0].local_response_norm(3, 0.3, 0.75, 1.5).sin()),
     ]
@@ -107,6 +111,15 @@ fn recurrent() -> Vec<Case> {
         }),
         Case::new("rnn_relu_cell", &[(&[2, 3], ANY), (&[2, 2], ANY), (&[2, 3], ANY), (&[2, 2], ANY)], |x| {
             x[0].rnn_relu_cell(&x[1], &x[2], &x[3], None).sin()
+        }),
+        Case::new("rnn_tanh, rnn_relu", &[(&[3, 3], ANY), (&[1, 2], ANY), (&[2, 3], ANY), (&[2, 2], ANY)], |x| {
+            let options = || RnnOptions { bias: false, ..Default::default() };
+            x[0].rnn_tanh(&x[1], &x[2..], options()).0 * x[0].rnn_relu(&x[1], &x[2..], options()).0.sin()
+        }),
+        Case::new("lstm", &[(&[2, 3], ANY), (&[1, 2], ANY), (&[1, 2], ANY), (&[8, 3], ANY), (&[8, 2], ANY)], |x| {
+            let options = RnnOptions { bias: false, ..Default::default() };
+            let (y, (h, c)) = x[0].lstm((&x[1], &x[2]), &x[3..], options);
+            y.sin().sum() + h.sin().sum() * c.sin().sum()
         }),
         Case::new(
             "gru both ways",

@@ -7,6 +7,11 @@ const POSITIVE: (f64, f64) = (0.5, 2.0);
 
 pub fn cases() -> Vec<Case> {
     vec![
+        Case::new("pow", &[(&[2, 3], POSITIVE), (&[3], ANY)], |x| x[0].pow(&x[1]) * x[0].pow(3)),
+        Case::new("positive, sgn, contiguous", &[(&[2, 3], ANY)], |x| {
+            x[0].sgn() * x[0].positive().t().contiguous().t().sin()
+        }),
+        Case::new("frexp", &[(&[2, 3], (0.55, 0.95))], |x| (x[0].frexp().0 * x[0].frexp().1.exp2()).sin()),
         Case::new("div_trunc", &[(&[2, 3], ANY), (&[3], POSITIVE)], |x| x[0].div_trunc(&x[1]) * &x[0]),
         Case::new("rsub, rpow", &[(&[2, 3], ANY)], |x| x[0].rsub(3.0).rpow(1.5)),
         Case::new("ldexp, float_power", &[(&[4], POSITIVE), (&[4], ANY)], |x| x[0].ldexp(&x[1]).float_power(1.5)),

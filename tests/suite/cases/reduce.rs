@@ -82,6 +82,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("quantile of shares", &[(&[3, 4, 2], ANY), (&[2], (0.1, 0.9))], |x| {
             x[0].quantile(&x[1], 1, true).sin()
         }),
+        Case::new("quantile_with", &[(&[3, 4], ANY)], |x| {
+            x[0].quantile_with(0.3, 1, true, Interpolation::Higher) * &x[0]
+        }),
+        Case::new("nanmedian", &[(&[3, 5], ANY)], |x| x[0].nanmedian().sin() * x[0].nanquantile(0.2, 1, true)),
         Case::new("nanquantile", &[(&[3, 4], ANY)], |x| {
             x[0].nanquantile_with(0.7, 0, false, Interpolation::Midpoint).sin()
         }),

@@ -136,6 +136,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
         "cumsum" => a.tensor()?.cumsum(a.int("dim")?),
         "cumprod" => a.tensor()?.cumprod(a.int("dim")?),
         "logcumsumexp" => a.tensor()?.logcumsumexp(a.int("dim")?),
+        "frexp" => return two(a.tensor()?.frexp()),
         "cummax" => return two(a.tensor()?.cummax(a.int("dim")?)),
         "cummin" => return two(a.tensor()?.cummin(a.int("dim")?)),
         "diff" => {
