@@ -14,11 +14,12 @@ pub mod guide {
 }
 
 pub mod autograd;
-mod data;
+pub mod data;
 mod device;
 mod dtype;
 mod error;
 pub mod func;
+pub mod io;
 mod ops;
 pub mod optim;
 mod plan;
