@@ -20,6 +20,7 @@ pub mod random;
 mod recycle;
 mod shape;
 mod single;
+mod state;
 mod tensor;
 
 pub use autograd::BackwardOptions;
@@ -55,6 +56,7 @@ pub use ops::statistics::CovOptions;
 pub use ops::unique::Unique;
 pub use ops::vector_norm::MatrixNorm;
 pub use shape::Ints;
+pub use state::StateDict;
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};
 
