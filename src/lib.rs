@@ -13,6 +13,7 @@ mod device;
 mod dtype;
 mod error;
 pub mod func;
+pub mod nn;
 mod ops;
 pub mod optim;
 mod plan;
