@@ -20,6 +20,7 @@ mod dtype;
 mod error;
 pub mod func;
 pub mod io;
+pub mod nn;
 mod ops;
 pub mod optim;
 mod plan;
@@ -27,6 +28,7 @@ pub mod random;
 mod recycle;
 mod shape;
 mod single;
+mod state;
 mod tensor;
 
 pub use autograd::BackwardOptions;
@@ -62,6 +64,7 @@ pub use ops::statistics::CovOptions;
 pub use ops::unique::Unique;
 pub use ops::vector_norm::MatrixNorm;
 pub use shape::Ints;
+pub use state::StateDict;
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};
 

@@ -7,12 +7,14 @@
 
 use super::{failed, load_safetensors, save_safetensors, wrong};
 use crate::data::LoaderState;
-use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::random::{from_words, words};
 use crate::state::StateDict;
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The parts of a run's state, by name: the state dicts of the model, the optimizer, schedulers, averages; the place of the
@@ -47,7 +49,7 @@ use std::path::{Path, PathBuf};
 pub struct Checkpoint {
     step: u64,
     metric: Option<f64>,
-    parts: std::collections::BTreeMap<String, StateDict>,
+    parts: BTreeMap<String, StateDict>,
 }
 
 impl Checkpoint {
@@ -76,7 +78,7 @@ impl Checkpoint {
 
     /// With the place of a loader.
     pub fn with_loader(self, state: LoaderState) -> Checkpoint {
-        let place = Tensor::from_slice(&words([state.epoch, state.batch as u64]), [4], (&Device::cpu(), DType::U32));
+        let place = words([state.epoch, state.batch as u64]);
         self.with("loader", [("state".to_string(), place)].into_iter().collect())
     }
 
@@ -98,7 +100,7 @@ impl Checkpoint {
         self.parts.get(name).ok_or_else(|| {
             let parts: Vec<&str> = self.parts.keys().map(String::as_str).collect();
             let what = format!("the checkpoint of step {} has no part {name}, but {}", self.step, parts.join(", "));
-            crate::Error::new(crate::error::Kind::Data, what)
+            Error::new(Kind::Data, what)
         })
     }
 
@@ -115,26 +117,13 @@ impl Checkpoint {
     /// # Errors
     /// If the checkpoint has none.
     pub fn loader(&self) -> Result<LoaderState> {
-        let [epoch, batch] = numbers(entry(self.part("loader")?)?)?;
+        let [epoch, batch] = from_words(entry(self.part("loader")?)?)?;
         Ok(LoaderState { epoch, batch: batch as usize })
     }
 }
 
 fn entry(part: &StateDict) -> Result<&Tensor> {
-    part.get("state").ok_or_else(|| crate::Error::new(crate::error::Kind::Data, "the part has no entry named state"))
-}
-
-/// Two numbers as four words, the lower ones first.
-pub(crate) fn words([a, b]: [u64; 2]) -> [u32; 4] {
-    [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
-}
-
-/// The numbers of [`words`].
-pub(crate) fn numbers(x: &Tensor) -> Result<[u64; 2]> {
-    match x.to_vec::<u32>()?[..] {
-        [a, b, c, d] => Ok([a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32]),
-        _ => Err(crate::Error::new(crate::error::Kind::Data, format!("four words, not a shape {:?}", x.shape()))),
-    }
+    part.get("state").ok_or_else(|| Error::new(Kind::Data, "the part has no entry named state"))
 }
 
 /// A folder of checkpoints.
@@ -246,7 +235,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn latest_whole(&self) -> Result<(Option<Checkpoint>, Vec<crate::Error>)> {
+    pub fn latest_whole(&self) -> Result<(Option<Checkpoint>, Vec<Error>)> {
         let mut errors = Vec::new();
         for step in self.steps()?.into_iter().rev() {
             match self.load(step) {
@@ -337,7 +326,6 @@ impl Manifest {
         let text = metric + &files;
         let own = crc32fast::hash(text.as_bytes());
         super::write_whole(&folder.join("manifest"), |file| {
-            use std::io::Write;
             write!(file, "{own:08x} manifest\n{text}").map_err(|e| failed(folder, e))
         })
     }

@@ -15,6 +15,7 @@
 //! Integers of 64 bits are read as `I32` if they fit, and are an error otherwise; `F64` becomes `F32` on devices that
 //! have no doubles.
 
+mod checkpoint;
 mod foreign;
 mod npy;
 #[cfg(feature = "zip")]
@@ -25,6 +26,7 @@ mod pickle;
 mod pt;
 mod safetensors;
 
+pub use checkpoint::{Best, Checkpoint, Checkpoints};
 pub use npy::{load_npy, save_npy};
 #[cfg(feature = "zip")]
 pub use npz::{load_npz, save_npz};

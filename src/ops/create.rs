@@ -12,6 +12,7 @@ use crate::tensor::mode::site;
 use crate::tensor::value::{Operands, Value};
 
 /// Where a new tensor lives and, if that is said, its dtype: `&device` or `(&device, DType::I32)`.
+#[derive(Clone)]
 pub struct Options {
     pub(crate) device: Device,
     pub(crate) dtype: Option<DType>,

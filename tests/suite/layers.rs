@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["autograd", "func"],
     &["plan"],
     &["device"],
-    &["optim", "lib"],
+    &["state", "nn", "optim", "lib"],
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
