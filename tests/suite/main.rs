@@ -11,6 +11,7 @@ mod indexing;
 mod kernels;
 mod layers;
 mod misuse;
+mod modules;
 mod nn;
 mod non_finite;
 mod operations;
