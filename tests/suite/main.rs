@@ -14,6 +14,7 @@ mod indexing;
 mod kernels;
 mod layers;
 mod misuse;
+mod modules;
 mod nn;
 mod non_finite;
 mod operations;
