@@ -118,6 +118,7 @@ layers! {
     /// ```
     ///
     /// Source: [torch.nn.Identity](https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html).
+    #[derive(Default)]
     Identity {}
     members [];
     |_s, x| x.clone()
@@ -157,12 +158,6 @@ layers! {
     }
     members [];
     |s, x| x.unflatten(s.dim, &s.sizes)
-}
-
-impl Default for Identity {
-    fn default() -> Identity {
-        Identity { hooks: Hooks::default() }
-    }
 }
 
 impl Default for Flatten {

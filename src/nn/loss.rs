@@ -55,14 +55,14 @@ losses! {
     KLDivLoss(log_target: bool = false, reduction: Reduction = Reduction::Mean)
         |s, x, t: &Tensor| x.kl_div(t, s.log_target, s.reduction), "kl_div";
     PoissonNLLLoss(options: PoissonNllOptions = PoissonNllOptions::default())
-        |s, x, t: &Tensor| x.poisson_nll_loss(t, s.options.clone()), "poisson_nll_loss";
+        |s, x, t: &Tensor| x.poisson_nll_loss(t, s.options), "poisson_nll_loss";
     GaussianNLLLoss(options: GaussianNllOptions = GaussianNllOptions::default())
-        |s, x, t: &Tensor, v: &Tensor| x.gaussian_nll_loss(t, v, s.options.clone()), "gaussian_nll_loss";
+        |s, x, t: &Tensor, v: &Tensor| x.gaussian_nll_loss(t, v, s.options), "gaussian_nll_loss";
     SoftMarginLoss(reduction: Reduction = Reduction::Mean) |s, x, t: &Tensor| x.soft_margin_loss(t, s.reduction),
         "soft_margin_loss";
     TripletMarginLoss(options: TripletOptions = TripletOptions::default())
-        |s, x, p: &Tensor, n: &Tensor| x.triplet_margin_loss(p, n, s.options.clone()), "triplet_margin_loss";
+        |s, x, p: &Tensor, n: &Tensor| x.triplet_margin_loss(p, n, s.options), "triplet_margin_loss";
     CtcLoss(options: CtcOptions = CtcOptions::default())
-        |s, x, t: &Tensor, lengths: &[usize], of_targets: &[usize]| x.ctc_loss(t, lengths, of_targets, s.options.clone()),
+        |s, x, t: &Tensor, lengths: &[usize], of_targets: &[usize]| x.ctc_loss(t, lengths, of_targets, s.options),
         "ctc_loss";
 }

@@ -254,7 +254,7 @@ fn search(
     at: &mut impl FnMut(f64) -> Result<Point>,
 ) -> Result<Point> {
     const MOST: usize = 25;
-    let too_high = |p: &Point| !(p.loss <= start.loss + SUFFICIENT * p.t * start.slope);
+    let too_high = |p: &Point| p.loss.is_nan() || p.loss > start.loss + SUFFICIENT * p.t * start.slope;
     let is_flat = |p: &Point| p.slope.abs() <= -CURVATURE * start.slope;
     // Larger and larger distances, until a minimum lies between two.
     let (mut before, mut now) = (start.clone(), at(first)?);

@@ -225,7 +225,8 @@ pub fn learning_rates(checker: &mut Checker) -> Checked {
         if !want.is_empty() && want.len() != got.len() {
             checker.differences.push(format!("{} numbers instead of {}", got.len(), want.len()));
         }
-        let differs = |(a, b): &(&f64, &f64)| !((**a - **b).abs() <= atol + rtol * b.abs());
+        let close = |a: f64, b: f64| (a - b).abs() <= atol + rtol * b.abs();
+        let differs = |(a, b): &(&f64, &f64)| !close(**a, **b);
         if let Some(t) = got.iter().zip(&want).position(|pair| differs(&pair)) {
             checker.differences.push(format!("{what} of step {t} is {} instead of {}", got[t], want[t]));
         }
