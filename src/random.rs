@@ -4,11 +4,6 @@
 //! as key, so a kernel computes its own bits and a repeated run repeats them. Source: Salmon et al., "Parallel random
 //! numbers: as easy as 1, 2, 3" (SC 2011). `shaders/prelude_random.wgsl` holds the same functions for the GPU.
 
-use crate::dtype::DType;
-use crate::error::{Error, Kind, Result};
-use crate::tensor::Tensor;
-use crate::tensor::device::Device;
-
 /// Where a random tensor's numbers come from: the device's seed and the tensor's own stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stream {
@@ -49,47 +44,6 @@ impl Stream {
         let [a, b, c, d] = self.words(block);
         let ([a, b], [c, d]) = (pair(a, b), pair(c, d));
         [a, b, c, d]
-    }
-}
-
-impl Device {
-    /// Where the device's random numbers are: four words that [`Device::set_rng_state`] takes, a `U32` tensor on the CPU.
-    ///
-    /// ```
-    /// use wgrad::{Device, Tensor};
-    /// let dev = Device::cpu();
-    /// let state = dev.rng_state();
-    /// let a = Tensor::rand([3], &dev).to_vec::<f32>()?;
-    /// dev.set_rng_state(&state)?;
-    /// assert_eq!(a, Tensor::rand([3], &dev).to_vec::<f32>()?);
-    /// # Ok::<(), wgrad::Error>(())
-    /// ```
-    pub fn rng_state(&self) -> Tensor {
-        let Stream { seed, stream } = self.stream();
-        words([seed, stream])
-    }
-
-    /// Lets the device's random numbers go on from a state.
-    ///
-    /// # Errors
-    /// If the tensor is no such state, or cannot be read.
-    pub fn set_rng_state(&self, state: &Tensor) -> Result<()> {
-        let [seed, stream] = from_words(state)?;
-        self.set_stream(Stream { seed, stream });
-        Ok(())
-    }
-}
-
-/// Two numbers as four words, the lower ones first.
-pub(crate) fn words([a, b]: [u64; 2]) -> Tensor {
-    Tensor::from_slice(&[a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32], [4], (&Device::cpu(), DType::U32))
-}
-
-/// The numbers of [`words`].
-pub(crate) fn from_words(x: &Tensor) -> Result<[u64; 2]> {
-    match x.to_vec::<u32>()?[..] {
-        [a, b, c, d] => Ok([a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32]),
-        _ => Err(Error::new(Kind::Data, format!("four words were expected, not a tensor of shape {:?}", x.shape()))),
     }
 }
 

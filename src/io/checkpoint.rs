@@ -8,8 +8,7 @@
 use super::{failed, load_safetensors, save_safetensors, wrong};
 use crate::data::LoaderState;
 use crate::error::{Error, Kind, Result};
-use crate::random::{from_words, words};
-use crate::state::StateDict;
+use crate::state::{StateDict, from_words, words};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use std::collections::BTreeMap;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the ground up. A file imports from its own layer and below.
 const LAYERS: &[&[&str]] = &[
-    &["error", "dtype", "shape", "data", "random", "single", "recycle"],
+    &["error", "dtype", "shape", "elements", "random", "single", "recycle"],
     &["tensor", "ops"],
     &["autograd", "func"],
     &["plan"],
     &["device"],
-    &["state", "nn", "optim", "lib"],
+    &["state", "nn", "optim", "data", "io", "lib"],
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod cases;
 mod checking;
+mod checkpoints;
 mod common;
 mod data;
 mod derivatives;
