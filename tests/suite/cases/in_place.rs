@@ -40,32 +40,6 @@ pub fn cases() -> Vec<Case> {
     named().into_iter().chain(others()).collect()
 }
 
-/// Those that need other shapes, or numbers near 0.
-fn others() -> Vec<Case> {
-    vec![
-        Case::new("rad2deg_", &[(&[2, 3], ANY)], |x| {
-            let y = &x[0] * 0.02;
-            y.rad2deg_().unwrap();
-            y.sin()
-        }),
-        Case::new("addmv_", &[(&[2], ANY), (&[2, 3], ANY), (&[3], ANY)], |x| {
-            let y = &x[0] * 1.0;
-            y.addmv_(&x[1], &x[2], 0.5, 2.0).unwrap();
-            y.sin()
-        }),
-        Case::new("addbmm_", &[(&[2, 2], ANY), (&[3, 2, 4], ANY), (&[3, 4, 2], ANY)], |x| {
-            let y = &x[0] * 1.0;
-            y.addbmm_(&x[1], &x[2], 0.5, 2.0).unwrap();
-            y.sin()
-        }),
-        Case::new("baddbmm_", &[(&[2, 2, 2], ANY), (&[2, 2, 3], ANY), (&[2, 3, 2], ANY)], |x| {
-            let y = &x[0] * 1.0;
-            y.baddbmm_(&x[1], &x[2], 0.5, 2.0).unwrap();
-            y.sin()
-        }),
-    ]
-}
-
 fn named() -> Vec<Case> {
     cases! {
         add_ [ANY], |x| (&x[1]);
@@ -156,4 +130,30 @@ fn named() -> Vec<Case> {
         fill_ [ANY], |x| (Arg::from(x[1].sum()));
         bernoulli_ [ANY], |x| (0.0);
     }
+}
+
+/// Those that need other shapes, or numbers near 0.
+fn others() -> Vec<Case> {
+    vec![
+        Case::new("rad2deg_", &[(&[2, 3], ANY)], |x| {
+            let y = &x[0] * 0.02;
+            y.rad2deg_().unwrap();
+            y.sin()
+        }),
+        Case::new("addmv_", &[(&[2], ANY), (&[2, 3], ANY), (&[3], ANY)], |x| {
+            let y = &x[0] * 1.0;
+            y.addmv_(&x[1], &x[2], 0.5, 2.0).unwrap();
+            y.sin()
+        }),
+        Case::new("addbmm_", &[(&[2, 2], ANY), (&[3, 2, 4], ANY), (&[3, 4, 2], ANY)], |x| {
+            let y = &x[0] * 1.0;
+            y.addbmm_(&x[1], &x[2], 0.5, 2.0).unwrap();
+            y.sin()
+        }),
+        Case::new("baddbmm_", &[(&[2, 2, 2], ANY), (&[2, 2, 3], ANY), (&[2, 3, 2], ANY)], |x| {
+            let y = &x[0] * 1.0;
+            y.baddbmm_(&x[1], &x[2], 0.5, 2.0).unwrap();
+            y.sin()
+        }),
+    ]
 }
