@@ -142,7 +142,7 @@ impl Backend for Twin {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
         let mut results = Vec::with_capacity(graph.nodes.len());
-        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], |node, result| {
+        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], true, |node, result| {
             self.watch.look(&on_cpu, node, result);
             results.push(result.clone());
         });

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: one link, easy to carry to a machine with a real GPU.
 
 mod arithmetic;
+mod blocks;
 mod cases;
 mod checking;
 mod checkpoints;
