@@ -17,6 +17,7 @@ pub mod autograd;
 pub mod data;
 mod device;
 mod dtype;
+mod elements;
 mod error;
 pub mod func;
 pub mod io;
@@ -32,9 +33,9 @@ mod state;
 mod tensor;
 
 pub use autograd::BackwardOptions;
-pub use data::Data;
 pub use device::gpu::{Adapter, adapters};
 pub use dtype::{DType, Element};
+pub use elements::Data;
 pub use error::{Error, Result, catch};
 pub use ops::attention::AttentionOptions;
 pub use ops::conv::{ConvOptions, ConvTransposeOptions, Padding};

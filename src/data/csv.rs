@@ -135,7 +135,7 @@ impl Table {
                 })?);
             }
         }
-        Tensor::from_data(super::Data::F32(elements), &[self.len(), places.len()], device)
+        Tensor::from_data(crate::elements::Data::F32(elements), &[self.len(), places.len()], device)
     }
 
     /// A column of names as numbers, in the order in which they come first, and the names.

@@ -1,6 +1,6 @@
 //! IDX files, as MNIST and its relatives come in.
 
-use super::elements::Data;
+use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use std::io::Read;
 use std::path::Path;

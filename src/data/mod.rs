@@ -18,7 +18,6 @@
 
 #[cfg(feature = "csv")]
 mod csv;
-mod elements;
 #[cfg(feature = "flate2")]
 mod idx;
 #[cfg(feature = "image")]
@@ -29,10 +28,9 @@ mod sets;
 mod stack;
 mod text;
 
+pub use crate::elements::Data;
 #[cfg(feature = "csv")]
 pub use csv::{CsvOptions, Table};
-pub use elements::Data;
-pub(crate) use elements::{Elements, Stored, View, fill, gather, in_lines, read_all, with_data};
 #[cfg(feature = "flate2")]
 pub use idx::read_idx;
 #[cfg(feature = "image")]

@@ -1,7 +1,7 @@
 //! Collating: one batch of many samples.
 
-use super::elements::Stored;
 use crate::dtype::Element;
+use crate::elements::Stored;
 use crate::error::{Error, Kind, Result, catch};
 use crate::func::Tree;
 use crate::ops::create::IntoData;

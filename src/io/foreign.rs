@@ -1,7 +1,7 @@
 //! Element types of files, of which some are not ours.
 
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;

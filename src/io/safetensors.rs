@@ -2,8 +2,8 @@
 
 use super::foreign::{Foreign, bytes, tensor};
 use super::{failed, write_whole, wrong};
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;

@@ -1,7 +1,7 @@
 //! Tensors of host data and of constants; `ranges.rs` and `draw.rs` have ranges and random numbers.
 
-use crate::data::Data;
 use crate::dtype::{DType, Element};
+use crate::elements::Data;
 use crate::error::{Result, misuse};
 use crate::ops::map::expect_supported;
 use crate::ops::op::Op;
