@@ -11,6 +11,9 @@ pub mod changelog {}
 pub mod guide {
     #[doc = include_str!("../docs/AUTOGRAD.md")]
     pub mod autograd {}
+
+    #[doc = include_str!("../docs/TRAINING.md")]
+    pub mod training {}
 }
 
 pub mod autograd;
