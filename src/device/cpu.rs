@@ -34,8 +34,8 @@ pub use walk::evaluate_all;
 use with_numbers;
 
 use super::watch::Watch;
-use crate::data::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Op};
 use crate::shape::Layout;

@@ -4,9 +4,9 @@
 //! turns into a bound of its own by being evaluated at both ends. Bounds are first order: a bound of zero means that the
 //! bits must agree, and an infinite one that anything may come out.
 
-use crate::data::{Data, View};
 use crate::device::cpu::{elements, evaluate};
 use crate::dtype::DType;
+use crate::elements::{Data, View};
 use crate::ops::op::{Distribution, Fold, Op, Scan};
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Layout, numel};

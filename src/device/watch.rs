@@ -1,8 +1,8 @@
 //! Where a number that is not finite comes from: what is said of it, and how it is found among the CPU's results.
 
 use super::cpu::elements;
-use crate::data::{Data, with_data};
 use crate::dtype::{DType, Element};
+use crate::elements::{Data, with_data};
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::shape::Dims;

@@ -1,7 +1,7 @@
 //! What a scalar function is: its meaning, its WGSL, its derivative and its test, all in one row.
 
-use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, in_lines};
 use crate::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 

@@ -2,7 +2,7 @@
 
 use super::reduce::{PART, fold_lines};
 use super::with_numbers;
-use crate::data::{Data, Stored, View, with_data};
+use crate::elements::{Data, Stored, View, with_data};
 use crate::ops::op::Op;
 use crate::shape::Layout;
 use crate::tensor::value::Value;

@@ -2,7 +2,7 @@
 
 use super::reduce::Folded;
 use super::refused;
-use crate::data::{Data, Elements, Stored, View, gather as read, in_lines};
+use crate::elements::{Data, Elements, Stored, View, gather as read, in_lines};
 use crate::error::Result;
 use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};

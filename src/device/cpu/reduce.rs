@@ -1,6 +1,6 @@
 //! Folding the elements of a reduction, fast enough where the compiler can use vectors.
 
-use crate::data::{Data, Stored, View, in_lines};
+use crate::elements::{Data, Stored, View, in_lines};
 use crate::ops::op::Fold;
 use crate::shape::numel;
 use pulp::{Arch, Simd, WithSimd};

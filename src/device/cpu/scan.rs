@@ -1,8 +1,8 @@
 //! Scans: every line is walked from its first element to its last.
 
 use super::reduce::Folded;
-use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, in_lines};
 use crate::ops::op::{Fold, Scan};
 use std::array;
 

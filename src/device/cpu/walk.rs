@@ -4,7 +4,7 @@
 use super::block::{Member, Operand, Stores, blocks, is_ascending, play, results_of, write};
 use super::reduce::{PART, fold_lines};
 use super::{argsort, elements, evaluate, with_numbers};
-use crate::data::{Data, Stored, View, in_lines, with_data};
+use crate::elements::{Data, Stored, View, in_lines, with_data};
 use crate::error::Result;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};

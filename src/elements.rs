@@ -26,13 +26,13 @@ pub enum Data {
 macro_rules! with_data {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
-            $crate::data::Data::Bool($v) => $body,
-            $crate::data::Data::U32($v) => $body,
-            $crate::data::Data::I32($v) => $body,
-            $crate::data::Data::BF16($v) => $body,
-            $crate::data::Data::F16($v) => $body,
-            $crate::data::Data::F32($v) => $body,
-            $crate::data::Data::F64($v) => $body,
+            $crate::elements::Data::Bool($v) => $body,
+            $crate::elements::Data::U32($v) => $body,
+            $crate::elements::Data::I32($v) => $body,
+            $crate::elements::Data::BF16($v) => $body,
+            $crate::elements::Data::F16($v) => $body,
+            $crate::elements::Data::F32($v) => $body,
+            $crate::elements::Data::F64($v) => $body,
         }
     };
 }
