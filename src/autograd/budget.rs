@@ -34,7 +34,7 @@ use std::sync::{Arc, Weak};
 /// ```
 ///
 /// # Errors
-/// Backward fails, as without a budget, if a value was changed in place.
+/// Backward fails if a tensor that is still held was changed in place.
 pub fn memory_budget(bytes: usize) -> SavedTensorsGuard {
     let budget = Mutex::new(Budget { bytes, entries: Vec::new() });
     saved_tensors_hooks(move |x| budget.lock().keep(&x), |entry: &Arc<Entry>| entry.tensor())

@@ -7,11 +7,12 @@ use crate::random::Stream;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
-use crate::tensor::mode::enable_grad;
+use crate::tensor::mode::recording;
 use crate::tensor::saved::{Saved, saved_tensors_hooks};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What [`checkpoint`] may be told.
 #[derive(Clone, Debug)]
@@ -20,7 +21,8 @@ pub struct CheckpointOptions {
     pub preserve_rng_state: bool,
     /// Whether what is computed again must have the shapes and types of what was not kept: yes.
     pub determinism_check: bool,
-    /// Whether computing again stops at the last value that backward needs: yes.
+    /// Whether computing again stops at the last value that backward needs: yes. It takes a panic to leave the region, so
+    /// that programs built with `panic = "abort"` run it to its end.
     pub early_stop: bool,
 }
 
@@ -41,6 +43,8 @@ struct Frame {
     random: Option<(Device, Stream)>,
     options: CheckpointOptions,
     kept: Mutex<Vec<(Dims, DType)>>,
+    /// Whether the region has been run to its end.
+    complete: AtomicBool,
     again: Mutex<Again>,
 }
 
@@ -86,6 +90,7 @@ pub fn checkpoint(
         random,
         options,
         kept: Mutex::default(),
+        complete: AtomicBool::default(),
         again: Mutex::default(),
     });
     let (packing, unpacking) = (frame.clone(), frame.clone());
@@ -97,7 +102,9 @@ pub fn checkpoint(
         },
         move |&number: &usize| unpacking.value(number),
     );
-    (frame.f)(&given)
+    let ys = (frame.f)(&given);
+    frame.complete.store(true, Ordering::Relaxed);
+    ys
 }
 
 /// Runs functions one after the other, in `segments` regions of which all but the last are checkpoints.
@@ -128,11 +135,18 @@ impl Frame {
     /// The value saved as number `number`, computed again.
     fn value(self: &Arc<Self>, number: usize) -> Result<Tensor> {
         let task = Task::current().map_or(0, |task| task.id);
-        let mut again = self.again.lock();
-        if again.task != task || again.values.get(number).is_none_or(Option::is_none) {
-            *again = Again { task, values: self.compute()? };
+        let known = |again: &mut Again| match again.task == task {
+            true => again.values.get_mut(number).and_then(Option::take),
+            false => None,
+        };
+        if let Some(x) = known(&mut self.again.lock()) {
+            return Ok(x);
         }
-        again.values[number].take().ok_or_else(|| self.differs("fewer values were saved"))
+        // The user's function runs outside of the lock.
+        let mut again = Again { task, values: self.compute()? };
+        let x = known(&mut again);
+        let _old = std::mem::replace(&mut *self.again.lock(), again);
+        x.ok_or_else(|| self.differs("fewer values were saved"))
     }
 
     /// Runs the region again, and gives what it saves.
@@ -145,19 +159,22 @@ impl Frame {
         let before = self.random.as_ref().map(|(device, stream)| (device, device.set_stream(*stream)));
         let count = self.kept.lock().len();
         let found: Arc<Mutex<Vec<Option<Tensor>>>> = Arc::default();
-        let (finding, early) = (found.clone(), self.options.early_stop);
+        // Without unwinding there is no way out of the middle of a region.
+        let (finding, early) = (found.clone(), self.options.early_stop && cfg!(panic = "unwind"));
         let run = catch_unwind(AssertUnwindSafe(|| {
-            let _recording = enable_grad();
+            let _recording = recording();
             let _scope = saved_tensors_hooks(
                 move |x| {
                     let mut found = finding.lock();
-                    found.push(Some(x));
+                    found.push(Some(x.clone()));
                     if early && found.len() == count {
                         drop(found);
                         resume_unwind(Box::new(Enough));
                     }
+                    x
                 },
-                |()| unreachable!("nothing walks the graph of a region that is computed again"),
+                // A region that differentiates walks a graph of its own.
+                |x: &Tensor| Ok(x.clone()),
             );
             (self.f)(&inputs)
         }));
@@ -171,7 +188,8 @@ impl Frame {
         let found = std::mem::take(&mut *found.lock());
         if self.options.determinism_check {
             let kept = self.kept.lock();
-            if found.len() != kept.len() {
+            // A region that differentiates asks for values before it has saved the last one.
+            if found.len() < kept.len() || found.len() > kept.len() && self.complete.load(Ordering::Relaxed) {
                 return Err(self.differs(&format!("{} values were saved, not {}", found.len(), kept.len())));
             }
             for (x, (shape, dtype)) in found.iter().flatten().zip(kept.iter()) {

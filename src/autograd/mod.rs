@@ -247,13 +247,14 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
 pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
     let walk = Walk::of(options.create_graph, options.retain_graph);
     let roots = self::roots("backward", roots, gradients)?;
-    let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate).map(drop) };
-    let edges: Vec<_> = inputs.iter().map(Tensor::gradient_edge).collect();
+    let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate(None)).map(drop) };
+    // A result is asked to retain its gradient, as in PyTorch; leaves store theirs.
+    let edges: Vec<_> = inputs.iter().map(|x| x.retain_grad().ok().and_then(|()| x.gradient_edge())).collect();
     if inputs.is_empty() || edges.iter().any(Option::is_none) {
         let what = if inputs.is_empty() { "the list of inputs is empty" } else { "an input does not require grad" };
         return Err(Error::new(Kind::Graph, format!("backward: {what}")));
     }
-    walk.run(roots, Goal::AccumulateInto(&edges, &inputs)).map(drop)
+    walk.run(roots, Goal::Accumulate(Some(&edges))).map(drop)
 }
 
 /// The outputs' edges with the gradients to start from.
@@ -382,7 +383,8 @@ impl Tensor {
         if self.requires_grad() {
             self.0.meta.lock().cuts = Cuts::at(site());
         }
-        let history = self.0.meta.lock().history + 1;
+        // Views keep the history that they have.
+        let history = self.0.meta.lock().history;
         self.take_history(None, None, history);
         self.0.meta.lock().requires_grad = false;
         Ok(self)
@@ -396,10 +398,13 @@ impl Tensor {
     /// Stores a gradient, or none.
     ///
     /// # Panics
-    /// If shape, dtype or device are not this tensor's.
+    /// If shape, dtype or device are not this tensor's, or it is this tensor itself.
     #[track_caller]
     pub fn set_grad(&self, grad: Option<Tensor>) {
         if let Some(g) = &grad {
+            if g.is_same(self) {
+                misuse("set_grad", format!("a tensor of shape {:?} cannot be its own gradient", self.shape()));
+            }
             self.expect_same_device("set_grad", g);
             if g.shape() != self.shape() || g.dtype() != self.dtype() {
                 misuse(

@@ -84,6 +84,13 @@ impl Batch {
         leaf
     }
 
+    /// Goes on with a tensor as it is now: it is about to be changed in place.
+    pub fn remember(&mut self, whole: &Tensor) {
+        for x in self.wholes.iter_mut().filter(|x| x.is_same(whole)) {
+            *x = whole.remembered(whole.gradient_edge());
+        }
+    }
+
     /// Whether a value inside differs between the elements.
     pub fn varies(&self, inside: &Tensor) -> bool {
         inside.operand().value.waits_for >= self.element.id

@@ -109,11 +109,12 @@ pub fn vmap_with<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, options: VmapOptions)
         let elements = x.with(&mut inside.clone().into_iter());
         let y = batch.run(options.randomness, || f(&elements).outcome())?;
 
-        // What was written to an element is written to the batch.
-        for (whole, inside) in wholes.iter().zip(&inside) {
-            if let Some(whole) = whole.as_ref().filter(|_| inside.version() > 0) {
-                whole.copy_(&batch.whole(std::slice::from_ref(inside))[0])?;
-            }
+        // What was written to an element is written to the batch; all results follow from what was there before.
+        let pairs = wholes.iter().zip(&inside).filter_map(|(whole, inside)| Some((whole.as_ref()?, inside)));
+        let written: Vec<_> = pairs.filter(|(_, inside)| inside.version() > 0).collect();
+        written.iter().for_each(|(whole, _)| batch.remember(whole));
+        for (whole, inside) in written {
+            whole.copy_(&batch.whole(std::slice::from_ref(inside))[0])?;
         }
         let outputs = y.tensors();
         let dims = options.out_dims.of("out_dims", &y.parts());

@@ -12,7 +12,7 @@ use crate::error::{Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
-use crate::tensor::mode::{at_site, enable_grad, is_grad_enabled, site};
+use crate::tensor::mode::{at_site, is_grad_enabled, recording, site};
 use crate::tensor::node::{Call, Save, next_order};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -212,7 +212,7 @@ pub(crate) fn carry(
                 gradients[output] = Some(g.clone());
                 let first = if output == 0 { g.clone() } else { zeros(ys[0]) };
                 let gradients = at_site(at, || {
-                    let _recorded = enable_grad();
+                    let _recorded = recording();
                     rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs })
                 });
                 let gradients = gradients.unwrap_or_else(|error| misuse("forward mode", error.to_string()));

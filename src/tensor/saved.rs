@@ -6,13 +6,13 @@ use crate::tensor::device::Device;
 use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
 use crate::tensor::node::{Edge, Function, NodeInner};
+use crate::tensor::scopes::Scopes;
 use crate::tensor::value::Value;
 use crate::tensor::{Cell, Meta, Tensor};
 use std::any::Any;
-use std::cell::{Cell as Flag, RefCell};
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What an operation asks to be kept.
 pub(crate) enum Save<'a> {
@@ -21,19 +21,23 @@ pub(crate) enum Save<'a> {
 }
 
 /// A saved value, and where in the graph it stands.
+#[derive(Clone)]
 pub(crate) struct Saved {
     content: Content,
     pub edge: Option<Edge>,
     dual: Option<Dual>,
     /// Which result of the node it is: that is made again from the node itself, which must not hold itself.
     output: Option<usize>,
+    /// The node of the view through which an operation in place has written the result.
+    through: Option<(Weak<NodeInner>, usize)>,
 }
 
+#[derive(Clone)]
 enum Content {
     /// The value, with the version its storage had; without one, changes in place do not matter.
     Value { value: Arc<Value>, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
     /// What a pack hook made of it.
-    Packed { payload: Box<dyn Any + Send + Sync>, unpack: Unpack },
+    Packed { payload: Arc<dyn Any + Send + Sync>, unpack: Unpack },
 }
 
 type Pack = Arc<dyn Fn(Tensor) -> Box<dyn Any + Send + Sync> + Send + Sync>;
@@ -46,27 +50,28 @@ enum Hooks {
 }
 
 thread_local! {
-    static HOOKS: RefCell<Vec<Hooks>> = const { RefCell::new(Vec::new()) };
-    static MUTATION: Flag<bool> = const { Flag::new(false) };
+    static HOOKS: Scopes<Hooks> = const { Scopes::new() };
+    static MUTATION: Scopes<()> = const { Scopes::new() };
 }
 
-/// Restores what was before when dropped.
+/// Ends its scope when dropped.
 #[must_use = "the scope lasts only as long as the guard: bind it to a name"]
 pub struct SavedTensorsGuard {
-    restore: fn(),
+    id: u64,
+    end: fn(u64),
     one_thread: PhantomData<*const ()>,
 }
 
 impl SavedTensorsGuard {
     fn pushed(hooks: Hooks) -> SavedTensorsGuard {
-        HOOKS.with_borrow_mut(|all| all.push(hooks));
-        SavedTensorsGuard { restore: || drop(HOOKS.with_borrow_mut(Vec::pop)), one_thread: PhantomData }
+        let id = HOOKS.with(|all| all.push(hooks));
+        SavedTensorsGuard { id, end: |id| drop(HOOKS.with(|all| all.remove(id))), one_thread: PhantomData }
     }
 }
 
 impl Drop for SavedTensorsGuard {
     fn drop(&mut self) {
-        (self.restore)();
+        (self.end)(self.id);
     }
 }
 
@@ -95,7 +100,7 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
     pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
     unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
 ) -> SavedTensorsGuard {
-    if let Some(why) = HOOKS.with_borrow(|all| all.iter().rev().find_map(Hooks::disabled)) {
+    if let Some(why) = HOOKS.with(Scopes::all).iter().rev().find_map(Hooks::disabled) {
         misuse("saved_tensors_hooks", why);
     }
     let pack: Pack = Arc::new(move |x| Box::new(pack(x)));
@@ -153,8 +158,8 @@ pub fn disable_saved_tensors_hooks(message: impl Into<String>) -> SavedTensorsGu
 ///
 /// Values are immutable, so nothing is copied for it.
 pub fn allow_mutation_on_saved_tensors() -> SavedTensorsGuard {
-    let restore = if MUTATION.replace(true) { || MUTATION.set(true) } else { || MUTATION.set(false) };
-    SavedTensorsGuard { restore, one_thread: PhantomData }
+    let id = MUTATION.with(|all| all.push(()));
+    SavedTensorsGuard { id, end: |id| _ = MUTATION.with(|all| all.remove(id)), one_thread: PhantomData }
 }
 
 impl Hooks {
@@ -163,15 +168,6 @@ impl Hooks {
             Hooks::Disabled(message) => Some(message.clone()),
             Hooks::Pair(..) => None,
         }
-    }
-}
-
-/// Puts the hooks back when dropped, also by a panic.
-struct Outside(Vec<Hooks>);
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        HOOKS.with_borrow_mut(|hooks| *hooks = std::mem::take(&mut self.0));
     }
 }
 
@@ -186,22 +182,25 @@ impl Saved {
             );
         }
         let dual = x.0.meta.lock().dual.clone();
-        if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with_borrow(|all| all.last().cloned()) {
+        if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with(Scopes::last) {
             // A hook's own operations are not packed again.
-            let _outside = Outside(HOOKS.with_borrow_mut(std::mem::take));
-            let payload = pack(x.untracked());
-            return Saved { content: Content::Packed { payload, unpack }, edge, dual, output };
+            let payload = HOOKS.with(|all| all.without(|| pack(x.untracked()))).into();
+            return Saved { content: Content::Packed { payload, unpack }, edge, dual, output, through: None };
         }
         let operand = x.operand();
-        let version = (!MUTATION.get()).then(|| x.version());
+        let version = MUTATION.with(Scopes::last).is_none().then(|| x.version());
         let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
-        Saved { content, edge, dual, output }
+        Saved { content, edge, dual, output, through: None }
     }
 
     /// The tensor that a node saved, as part of the graph that it was part of.
     pub fn unpack(&self, node: &Arc<NodeInner>) -> Result<Tensor> {
         let edge = match self.output {
-            Some(output) => Some(Edge { node: node.clone(), output }),
+            Some(output) => {
+                let view = self.through.as_ref().and_then(|(node, output)| Some((node.upgrade()?, *output)));
+                let (node, output) = view.unwrap_or_else(|| (node.clone(), output));
+                Some(Edge { node, output })
+            }
             None => self.edge.clone(),
         };
         self.unpack_at(edge, || format!("{} (recorded at {}:{})", node.name, node.at.file(), node.at.line()))
@@ -247,11 +246,20 @@ impl Saved {
         Ok(Tensor::from_parts(cell, layout.clone(), value.dtype, value.device.clone(), meta(edge), None))
     }
 
-    /// Notes that a result lies in another tensor's storage.
-    pub fn move_result(&mut self, x: &Tensor) {
-        if let (Some(_), Content::Value { value, layout, cell, version: Some(version) }) =
-            (self.output, &mut self.content)
-        {
+    /// Whether this is a result of its node.
+    pub fn is_result(&self, output: usize) -> bool {
+        self.output == Some(output)
+    }
+
+    /// Whether reading it runs a hook.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.content, Content::Packed { .. })
+    }
+
+    /// Notes that the result lies in another tensor's storage, of which, if it is a view, that is the place in the graph.
+    pub fn move_result(&mut self, x: &Tensor, place: Option<&Edge>) {
+        self.through = place.map(|edge| (Arc::downgrade(&edge.node), edge.output));
+        if let Content::Value { value, layout, cell, version: Some(version) } = &mut self.content {
             (*value, *layout) = (x.0.cell.value(), x.0.layout.clone());
             (*cell, *version) = (x.0.cell.clone(), x.version());
         }
