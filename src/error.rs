@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     Mismatch,
     NonFinite,
     Data,
+    Other,
 }
 
 /// An error of wgrad: a message, a kind that the predicates tell, and the error that caused it.
@@ -54,6 +55,17 @@ impl Error {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Error {
         Error(Arc::new(Inner { kind, message: message.into(), source: Some(Box::new(source)) }))
+    }
+
+    /// An error of the user's own, for a [`Dataset`](crate::data::Dataset) or a [`Function`](crate::autograd::Function).
+    ///
+    /// ```
+    /// let error = wgrad::Error::other("record 7 has no label");
+    /// assert_eq!(error.to_string(), "record 7 has no label");
+    /// ```
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        let source = error.into();
+        Error(Arc::new(Inner { kind: Kind::Other, message: source.to_string(), source: Some(source) }))
     }
 
     /// The same error with a remark.

@@ -11,14 +11,20 @@ pub mod changelog {}
 pub mod guide {
     #[doc = include_str!("../docs/AUTOGRAD.md")]
     pub mod autograd {}
+
+    #[doc = include_str!("../docs/TRAINING.md")]
+    pub mod training {}
 }
 
 pub mod autograd;
-mod data;
+pub mod data;
 mod device;
 mod dtype;
+mod elements;
 mod error;
 pub mod func;
+pub mod io;
+pub mod nn;
 mod ops;
 pub mod optim;
 mod plan;
@@ -26,12 +32,13 @@ pub mod random;
 mod recycle;
 mod shape;
 mod single;
+mod state;
 mod tensor;
 
 pub use autograd::BackwardOptions;
-pub use data::Data;
 pub use device::gpu::{Adapter, adapters};
 pub use dtype::{DType, Element};
+pub use elements::Data;
 pub use error::{Error, Result, catch};
 pub use ops::attention::AttentionOptions;
 pub use ops::conv::{ConvOptions, ConvTransposeOptions, Padding};
@@ -61,6 +68,7 @@ pub use ops::statistics::CovOptions;
 pub use ops::unique::Unique;
 pub use ops::vector_norm::MatrixNorm;
 pub use shape::Ints;
+pub use state::StateDict;
 pub use tensor::Tensor;
 pub use tensor::device::{Device, Stats};
 

@@ -217,20 +217,29 @@ impl Layout {
             };
         };
         let stride = self.strides[outer.len()];
+        // Most runs follow each other along the last but one dimension.
+        let (&rows, beyond) = outer.split_last().unwrap_or((&1, &[]));
+        let down = if outer.is_empty() { 0 } else { self.strides[beyond.len()] };
         let (mut index, mut rest, mut at) = (Dims::from_slice(&self.shape), start, self.offset as isize);
         for (d, &n) in self.shape.iter().enumerate().rev() {
             index[d] = rest % n.max(1);
             at += index[d] as isize * self.strides[d];
             rest /= n.max(1);
         }
-        let (mut first, mut done) = (index[outer.len()], 0);
+        let (mut first, mut row, mut done) =
+            (index[outer.len()], if outer.is_empty() { 0 } else { index[beyond.len()] }, 0);
         while done < len {
             let n = (last - first).min(len - done);
             f(done, at as usize, stride, n);
             done += n;
-            at -= first as isize * stride;
-            first = 0;
-            for d in (0..outer.len()).rev() {
+            at += down - first as isize * stride;
+            (first, row) = (0, row + 1);
+            if row < rows {
+                continue;
+            }
+            at -= rows as isize * down;
+            row = 0;
+            for d in (0..beyond.len()).rev() {
                 index[d] += 1;
                 at += self.strides[d];
                 if index[d] < outer[d] {

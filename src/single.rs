@@ -131,11 +131,11 @@ fn erfcx(a: f32) -> f32 {
     (1.0 + p) / (1.0 + 2.0 * a)
 }
 
-/// `e^(-scale a²)`: the square of the upper bits is exact.
+/// `e^(-scale a²)` for `scale a² ≤ 300`: the square of the upper bits is exact, and what they leave is small.
 #[inline(always)]
 fn exp_square(a: f32, scale: f32) -> f32 {
     let h = f32::from_bits(a.to_bits() & 0xffff_f000);
-    exp(-scale * (h * h)) * exp(-scale * ((a - h) * (a + h)))
+    exp(-scale * (h * h)) * (1.0 + expm1_near_zero(-scale * ((a - h) * (a + h))))
 }
 
 /// `1 - erf x`.

@@ -212,8 +212,7 @@ const NEW: &[Check] = &[
 const TRAINING: &[Check] = &[
     check("steps of Sgd", &[A], |x| {
         let p = parameter(&x[0]);
-        let mut sgd = Sgd::new([&p], 0.1);
-        sgd.momentum = 0.9;
+        let mut sgd = Sgd { lr: 0.1, momentum: 0.9, ..Default::default() }.over([&p]);
         steps(&p, || sgd.step())
     }),
     check("steps of Adam", &[A], |x| {

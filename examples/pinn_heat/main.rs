@@ -78,7 +78,7 @@ fn train(net: &Net, steps: u32) -> Result<f64> {
         .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} steps, {eta} left")?);
     let mut last = 0.0;
     for step in 1..=steps {
-        adam.lr = LEARNING_RATE * (1.0 - step as f64 / steps as f64) + 1e-5;
+        adam.set_lr(LEARNING_RATE * (1.0 - step as f64 / steps as f64) + 1e-5);
         let loss = net.residual(POINTS)?.pow(2.0).mean();
         adam.zero_grad();
         loss.backward()?;

@@ -25,10 +25,10 @@ fn next_id() -> u64 {
 }
 
 /// Hooks with the numbers they are removed by.
-type List<F> = Arc<Mutex<Vec<(u64, Arc<F>)>>>;
+pub(crate) type List<F> = Arc<Mutex<Vec<(u64, Arc<F>)>>>;
 
 /// Adds a hook to a list that others may hold as well.
-fn push<F: Send + ?Sized + 'static>(list: &List<F>, hook: Arc<F>) -> HookHandle
+pub(crate) fn push<F: Send + ?Sized + 'static>(list: &List<F>, hook: Arc<F>) -> HookHandle
 where
     Arc<F>: Send + Sync,
 {

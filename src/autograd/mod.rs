@@ -29,6 +29,7 @@ pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
+pub(crate) use hooks::{List, push};
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::func::{Batch, Randomness};

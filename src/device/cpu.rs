@@ -3,10 +3,12 @@
 //! What an operation means is written here (structural operations) and in the rows (scalar functions); every other
 //! device is an optimisation of this one and is tested against it.
 
+mod block;
 mod gemm;
 mod index;
 mod reduce;
 mod scan;
+mod walk;
 
 /// Runs an expression with `$T` as the type of the numbers of a dtype that is computed in.
 macro_rules! with_numbers {
@@ -18,23 +20,26 @@ macro_rules! with_numbers {
             }};
         }
         match $dtype {
-            DType::F32 => with!(f32),
-            DType::F64 => with!(f64),
-            DType::I32 => with!(i32),
-            DType::U32 => with!(u32),
-            DType::Bool | DType::F16 | DType::BF16 => unreachable!("computed in a wider type"),
+            $crate::dtype::DType::F32 => with!(f32),
+            $crate::dtype::DType::F64 => with!(f64),
+            $crate::dtype::DType::I32 => with!(i32),
+            $crate::dtype::DType::U32 => with!(u32),
+            $crate::dtype::DType::Bool | $crate::dtype::DType::F16 | $crate::dtype::DType::BF16 => {
+                unreachable!("computed in a wider type")
+            }
         }
     }};
 }
+pub use walk::evaluate_all;
 use with_numbers;
 
 use super::watch::Watch;
-use crate::data::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Op};
 use crate::shape::Layout;
-use crate::tensor::device::{Backend, Graph, Node, Read, Source, Stats};
+use crate::tensor::device::{Backend, Graph, Read, Stats};
 use crate::tensor::value::{Buffer, Value};
 use index::Places;
 use parking_lot::Mutex;
@@ -63,7 +68,7 @@ impl Backend for Cpu {
     }
 
     fn run(&self, graph: &Graph) -> Result<()> {
-        evaluate_all(graph, &needed(graph), |node, result| {
+        evaluate_all(graph, &needed(graph), self.watch.is_on(), |node, result| {
             self.watch.look(graph, node, result);
             if node.held {
                 node.value.settle(result.clone().map(|data| data as Buffer));
@@ -118,61 +123,6 @@ fn needed(graph: &Graph) -> Vec<bool> {
     needed
 }
 
-/// Evaluates the nodes chosen of a graph whose inputs are this device's buffers, and shows each result to `done`. What
-/// nobody will read any more is dropped, or written over.
-pub fn evaluate_all(graph: &Graph, chosen: &[bool], mut done: impl FnMut(&Node, &Result<Arc<Data>>)) {
-    let mut last_reader = vec![0; graph.nodes.len()];
-    for (n, node) in graph.nodes.iter().enumerate() {
-        for p in node.args.iter().filter_map(|arg| arg.source.node()) {
-            last_reader[p] = n;
-        }
-    }
-    let inputs: Vec<Arc<Data>> = graph.inputs.iter().map(|input| elements(&input.buffer)).collect();
-    let mut results: Vec<Option<Result<Arc<Data>>>> = Vec::with_capacity(graph.nodes.len());
-    for (n, node) in graph.nodes.iter().enumerate() {
-        if !chosen[n] {
-            results.push(None);
-            continue;
-        }
-        let base = take_base(node, &mut results, |p| last_reader[p] == n);
-        let args: Result<Vec<View>> = node
-            .args
-            .iter()
-            .map(|arg| {
-                let data = match arg.source {
-                    Source::Node(p) => match &results[p] {
-                        Some(result) => result.as_deref().map_err(Error::clone)?,
-                        None => &TAKEN,
-                    },
-                    Source::Input(i) => &inputs[i],
-                };
-                Ok(View { data, layout: &arg.layout })
-            })
-            .collect();
-        let result = args.and_then(|args| evaluate(&node.value, &args, base)).map(Arc::new);
-        done(node, &result);
-        results.push(Some(result));
-        for p in node.args.iter().filter_map(|arg| arg.source.node()).filter(|&p| last_reader[p] == n) {
-            results[p] = None;
-        }
-    }
-}
-
-/// Stands for an operand whose elements became those of the result.
-static TAKEN: Data = Data::Bool(Vec::new());
-
-/// The elements that an operation changes in part, if nobody else needs them as they are.
-fn take_base(node: &Node, results: &mut [Option<Result<Arc<Data>>>], ends: impl Fn(usize) -> bool) -> Option<Data> {
-    let (Op::Write(_) | Op::Scatter { .. }) = node.value.op else { return None };
-    let (base, others) = node.args.split_first()?;
-    let p = base.source.node().filter(|&p| ends(p) && others.iter().all(|arg| arg.source != base.source))?;
-    let data = results[p].take_if(|result| {
-        let whole = |data: &Arc<Data>| Arc::strong_count(data) == 1 && base.layout.is_whole(data.len());
-        result.as_ref().is_ok_and(whole)
-    })?;
-    data.ok().and_then(Arc::into_inner)
-}
-
 /// The meaning of one operation. `base` holds the first operand's elements where they may be changed.
 pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data> {
     let (n, dtype) = (value.numel(), value.dtype);
@@ -195,26 +145,28 @@ pub fn evaluate(value: &Value, args: &[View], base: Option<Data>) -> Result<Data
             (row.eval)(args, dtype)
         }
         Op::Cast => args[0].cast(dtype),
-        Op::Reduce { fold, dims } => with_numbers!(dtype, T => reduce::<T>(*fold, *dims, args[0], n)),
+        Op::Reduce { fold, dims } => with_numbers!(dtype, T => reduce::<T>(*fold, *dims, &args[0], n)),
         Op::Scan(kind) => scan(*kind, args, dtype, value.shape.last().copied().unwrap_or(1)),
         Op::Matmul { rows, inner, cols } => gemm::matmul(args, &value.shape, [*rows, *inner, *cols], dtype),
         Op::OverlapAdd { dim, step, dilation } => {
-            with_numbers!(dtype, T => index::overlap_add::<T>(args[0], &value.shape, *dim, *step, *dilation))
+            with_numbers!(dtype, T => index::overlap_add::<T>(&args[0], &value.shape, *dim, *step, *dilation))
         }
         Op::Gather { dim } => {
-            let places = Places::of(value, *dim, args[1], args[0].layout)?;
+            let places = Places::of(value, *dim, &args[1], args[0].layout)?;
             with_data!(args[0].data, x => index::gather(x, &places))
         }
         Op::Scatter { dim, fold } => {
-            let places = Places::of(value, *dim, args[1], &Layout::contiguous(&value.shape))?;
+            let places = Places::of(value, *dim, &args[1], &Layout::contiguous(&value.shape))?;
             match dtype {
-                DType::Bool => index::scatter::<bool>(*fold, base(), args[2], &places, (&value.shape, *dim)),
+                DType::Bool => index::scatter::<bool>(*fold, base(), &args[2], &places, (&value.shape, *dim)),
                 _ => {
-                    with_numbers!(dtype, T => index::scatter::<T>(*fold, base(), args[2], &places, (&value.shape, *dim)))
+                    with_numbers!(dtype, T => index::scatter::<T>(*fold, base(), &args[2], &places, (&value.shape, *dim)))
                 }
             }
         }
-        Op::ArgSort { descending } => with_data!(args[0].data, x => argsort(x, args[0].layout, *descending)),
+        Op::ArgSort { descending } => {
+            with_data!(args[0].data, x => argsort(x, args[0].layout, *descending, usize::MAX))
+        }
         Op::Search { right } => with_data!(args[0].data, x => search(x, args, *right)),
         Op::Write(layout) => {
             let mut y = base();
@@ -273,8 +225,9 @@ fn sort_key(x: f64) -> u64 {
     }
 }
 
-/// The places of each line's elements in order; equal ones are told apart by their places, so that no order is lost.
-fn argsort<T: Stored>(x: &[T], layout: &Layout, descending: bool) -> Data {
+/// The places of each line's elements, the first `wanted` of them in order; equal ones are told apart by their places, so
+/// that no order is lost.
+fn argsort<T: Stored>(x: &[T], layout: &Layout, descending: bool, wanted: usize) -> Data {
     let values = gather(x, layout);
     let n = layout.shape.last().copied().unwrap_or(1);
     let flip = if descending { u64::MAX } else { 0 };
@@ -285,16 +238,25 @@ fn argsort<T: Stored>(x: &[T], layout: &Layout, descending: bool) -> Data {
             // Of all types but the widest, 35 bits tell numbers apart; with a place they fit one word, which sorts fast.
             if T::DTYPE != DType::F64 && !matches!(T::DTYPE, DType::I32 | DType::U32) && n <= 1 << 29 {
                 let mut words: Vec<u64> = keys.zip(0..).map(|(key, i)| key >> 29 << 29 | i).collect();
-                words.sort_unstable();
+                sort_first(&mut words, wanted);
                 y.iter_mut().zip(words).for_each(|(y, word)| *y = (word & ((1 << 29) - 1)) as i32);
             } else {
                 let mut keys: Vec<(u64, i32)> = keys.zip(0..).collect();
-                keys.sort_unstable();
+                sort_first(&mut keys, wanted);
                 y.iter_mut().zip(keys).for_each(|(y, (_, i))| *y = i);
             }
         }
     });
     Data::I32(y)
+}
+
+/// Puts the first elements in order, and the others behind them.
+fn sort_first<T: Ord>(x: &mut [T], wanted: usize) {
+    let mut first = x;
+    if wanted < first.len() {
+        first = first.select_nth_unstable(wanted).0;
+    }
+    first.sort_unstable();
 }
 
 /// How many elements of its sorted line lie before each value.

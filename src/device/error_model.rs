@@ -4,9 +4,9 @@
 //! turns into a bound of its own by being evaluated at both ends. Bounds are first order: a bound of zero means that the
 //! bits must agree, and an infinite one that anything may come out.
 
-use crate::data::{Data, View};
 use crate::device::cpu::{elements, evaluate};
 use crate::dtype::DType;
+use crate::elements::{Data, View};
 use crate::ops::op::{Distribution, Fold, Op, Scan};
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Layout, numel};
@@ -127,9 +127,10 @@ impl Model<'_> {
                 .collect();
         }
         let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
-        let links = View { data: &data[1], layout: &node.args[1].layout };
+        let links = View::whole(&data[1], &node.args[1].layout);
         let along = |x: &Data, layout| {
-            evaluate(&node.value, &[View { data: x, layout }, links], None).expect("the reference was evaluated before")
+            evaluate(&node.value, &[View::whole(x, layout), links.clone()], None)
+                .expect("the reference was evaluated before")
         };
         let sizes = along(&data[0], &node.args[0].layout);
         // What was flushed to zero comes through the links as well.
@@ -189,8 +190,7 @@ impl Model<'_> {
             return vec![0.0; y.len()];
         }
         let data: Vec<Data> = node.args.iter().map(|arg| absolute(&self.data(arg))).collect();
-        let views: Vec<View> =
-            node.args.iter().zip(&data).map(|(arg, data)| View { data, layout: &arg.layout }).collect();
+        let views: Vec<View> = node.args.iter().zip(&data).map(|(arg, data)| View::whole(data, &arg.layout)).collect();
         let sizes = evaluate(&node.value, &views, None).expect("the reference was evaluated before");
         let factor = ROUNDING / 2.0 * (least + (terms as f64).sqrt());
         (0..y.len())

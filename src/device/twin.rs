@@ -7,8 +7,8 @@ use super::cpu::evaluate_all;
 use super::error_model::{bounds, compare};
 use super::gpu::{Gpu, Session};
 use super::watch::Watch;
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Kernel, Output};
 use crate::tensor::device::{Backend, Graph, Input, Node, Read, Stats};
@@ -142,7 +142,7 @@ impl Backend for Twin {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
         let mut results = Vec::with_capacity(graph.nodes.len());
-        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], |node, result| {
+        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], true, |node, result| {
             self.watch.look(&on_cpu, node, result);
             results.push(result.clone());
         });

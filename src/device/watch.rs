@@ -1,8 +1,8 @@
 //! Where a number that is not finite comes from: what is said of it, and how it is found among the CPU's results.
 
 use super::cpu::elements;
-use crate::data::{Data, with_data};
 use crate::dtype::{DType, Element};
+use crate::elements::{Data, with_data};
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::shape::Dims;
@@ -64,11 +64,16 @@ impl Watch {
         self.on.store(on, Ordering::Relaxed);
     }
 
+    /// Whether every result is looked at.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
     /// Looks at the result of a node of a graph over this device's buffers, unless something was found before. What nodes
     /// gave was looked at, so of the operands only the graph's inputs are left.
     pub fn look(&self, graph: &Graph, node: &Node, result: &Result<Arc<Data>>) {
         let Ok(data) = result else { return };
-        if !self.on.load(Ordering::Relaxed) || !data.dtype().is_float() || matches!(node.value.op, Op::Full(_)) {
+        if !self.is_on() || !data.dtype().is_float() || matches!(node.value.op, Op::Full(_)) {
             return;
         }
         let mut found = self.found.lock();

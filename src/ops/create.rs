@@ -1,7 +1,7 @@
 //! Tensors of host data and of constants; `ranges.rs` and `draw.rs` have ranges and random numbers.
 
-use crate::data::Data;
 use crate::dtype::{DType, Element};
+use crate::elements::Data;
 use crate::error::{Result, misuse};
 use crate::ops::map::expect_supported;
 use crate::ops::op::Op;
@@ -12,6 +12,7 @@ use crate::tensor::mode::site;
 use crate::tensor::value::{Operands, Value};
 
 /// Where a new tensor lives and, if that is said, its dtype: `&device` or `(&device, DType::I32)`.
+#[derive(Clone)]
 pub struct Options {
     pub(crate) device: Device,
     pub(crate) dtype: Option<DType>,

@@ -2,8 +2,8 @@
 
 pub(crate) mod program;
 
-use crate::data::{Data, View, with_data};
 use crate::dtype::{DType, Element};
+use crate::elements::{Data, View, with_data};
 use crate::error::{Result, misuse};
 use crate::ops::map::{Arg, common_device, record_value};
 use crate::ops::op::Op;

@@ -1,7 +1,7 @@
 //! Ranges and patterns: evenly spaced numbers, the unit matrix, powers.
 
-use crate::data::Data;
 use crate::dtype::{DType, Element};
+use crate::elements::Data;
 use crate::error::misuse;
 use crate::ops::create::{Options, uploaded};
 use crate::ops::map::record_value;

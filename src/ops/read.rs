@@ -1,7 +1,7 @@
 //! Reading values back, and copies in row-major order.
 
-use crate::data::{Data, with_data};
 use crate::dtype::Element;
+use crate::elements::{Data, with_data};
 use crate::error::{Result, misuse};
 use crate::ops::create::full;
 use crate::ops::map::record_value;

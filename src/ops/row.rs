@@ -1,7 +1,7 @@
 //! What a scalar function is: its meaning, its WGSL, its derivative and its test, all in one row.
 
-use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, in_lines};
 use crate::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -148,12 +148,17 @@ macro_rules! loops {
             /// Loops a meaning over operands of type `T`, element by element; compiled for every meaning by itself.
             pub(crate) fn over<T: Stored, U: Stored>(args: &[View], f: impl Function<T, U>) -> Data {
                 $(let $x = args[$i].chunks::<T>();)*
-                let mut y = U::room(args[0].layout.numel());
-                in_lines(&mut y, 1, 1, &|start, y| {
+                let mut y = U::room(args[0].part.len());
+                in_lines(&mut y, 1, 1, &|mut start, mut y| {
                     let mut room: [Vec<T>; 3] = Default::default();
-                    let mut room = room.iter_mut();
-                    $(let $x = $x.read(start, y.len(), room.next().expect("there are three operands at most"));)*
-                    Arch::new().dispatch(Chunk { y, $($x,)* f: &f });
+                    while !y.is_empty() {
+                        let n = y.len()$(.min($x.run(start)))*;
+                        let (now, later) = std::mem::take(&mut y).split_at_mut(n);
+                        let mut room = room.iter_mut();
+                        $(let $x = $x.read(start, n, room.next().expect("there are three operands at most"));)*
+                        Arch::new().dispatch(Chunk { y: now, $($x,)* f: &f });
+                        (start, y) = (start + n, later);
+                    }
                 });
                 U::wrap(y)
             }
@@ -258,7 +263,7 @@ pub(crate) use eval;
 pub(crate) fn eval_choice(args: &[View], dtype: DType) -> Data {
     fn over<T: Stored>(args: &[View]) -> Data {
         let (a, b, c) = (args[0].chunks::<bool>(), args[1].chunks::<T>(), args[2].chunks::<T>());
-        let mut y = T::room(args[0].layout.numel());
+        let mut y = T::room(args[0].part.len());
         in_lines(&mut y, 1, 1, &|start, y| {
             let (mut first, mut second, mut third) = Default::default();
             let a = a.read(start, y.len(), &mut first);

@@ -1,8 +1,8 @@
 //! What plans look like, told on a device that plans and plays nothing.
 
 use super::{Key, Options, Plan, key, plan};
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::tensor::device::{Backend, Device, Graph, Read, Stats};

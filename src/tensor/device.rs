@@ -1,7 +1,7 @@
 //! Devices as the language sees them: a pending graph, a random seed, and a backend that plays what is pending.
 
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;

@@ -1,7 +1,7 @@
 //! How a tensor prints: values, shape, dtype, and its place in the graph.
 
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::tensor::Tensor;
 use std::fmt;
 

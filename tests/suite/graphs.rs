@@ -3,7 +3,7 @@
 use crate::common::devices;
 use std::sync::{Arc, Mutex};
 use wgrad::autograd::{GradOptions, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled};
-use wgrad::optim::{Adam, Sgd};
+use wgrad::optim::{Adam, Optimizer, Sgd};
 use wgrad::{BackwardOptions, Device, Tensor};
 
 fn values(x: &Tensor) -> Vec<f32> {
@@ -261,21 +261,17 @@ fn optimizers_take_the_steps_of_their_formulas() {
     };
     let near = |got: Vec<f32>, want: [f64; 2]| got.iter().zip(want).all(|(&a, b)| (a as f64 - b).abs() < 2e-6);
     for dev in devices() {
-        let mut sgd: Option<Sgd> = None;
+        let mut sgd: Option<Optimizer> = None;
         let got = run(
             &dev,
             Box::new(move |p| {
-                let sgd = sgd.get_or_insert_with(|| {
-                    let mut sgd = Sgd::new([p], 0.1);
-                    sgd.momentum = 0.9;
-                    sgd
-                });
+                let sgd = sgd.get_or_insert_with(|| Sgd { lr: 0.1, momentum: 0.9, ..Default::default() }.over([p]));
                 sgd.step().unwrap();
             }),
         );
         // p: 1 → 0.8 → 0.46 → 0.062
         assert!(near(got.clone(), [0.062, -0.124]), "{got:?}");
-        let mut adam: Option<Adam> = None;
+        let mut adam: Option<Optimizer> = None;
         let got = run(&dev, Box::new(move |p| adam.get_or_insert_with(|| Adam::new([p], 0.1)).step().unwrap()));
         // In double precision: m and v as the formula says, from zero.
         let reference = |mut p: f64| {

@@ -1,17 +1,22 @@
 //! The integration tests, in one binary: one link, easy to carry to a machine with a real GPU.
 
 mod arithmetic;
+mod blocks;
 mod cases;
 mod checking;
+mod checkpoints;
 mod common;
+mod data;
 mod derivatives;
 mod draws;
+mod files;
 mod func;
 mod graphs;
 mod indexing;
 mod kernels;
 mod layers;
 mod misuse;
+mod modules;
 mod nn;
 mod non_finite;
 mod operations;
@@ -26,4 +31,5 @@ mod saved;
 mod seeds;
 mod semantics;
 mod spatial;
+mod torch_modules;
 mod vmap;

@@ -1,6 +1,6 @@
 //! PyTorch's own numbers: every case of `tests/data/oracle` on every device, to the tolerance the case names.
 //!
-//! A case is one expression, or a random program, with its values, gradients, and second order: Hessian-vector products
+//! A case is one expression, a random program, or a part of training, with its values, gradients, and second order: Hessian-vector products
 //! and, through gradients of the upstream gradients, forward-mode products. `WGRAD_ORACLE` names another directory of the
 //! same schema, of which the functions that wgrad lacks are skipped and named; in the committed one every case must run.
 //! `WGRAD_ORACLE_ONLY=conv` runs the cases whose name starts so.
@@ -10,6 +10,7 @@ mod check;
 mod dag;
 mod functions;
 mod store;
+mod training;
 
 use crate::common;
 use call::Stop;
@@ -32,9 +33,6 @@ pub const SKIPPED: &[(&str, &[&str], &str)] = &[
 ];
 const GPUS: &[&str] = &["gpu", "gpu-unfused", "twin"];
 const ALL: &[&str] = &["cpu", "gpu", "gpu-unfused", "twin"];
-
-/// Families of training programs: optimizers, their schedules and gradient clipping have tests of their own.
-const TRAINING: &[&str] = &["optim", "schedule", "clip", "train"];
 
 #[test]
 fn oracle_cpu() {
@@ -68,7 +66,6 @@ fn device(word: &str) -> Result<Device> {
 pub struct Outcome {
     /// How many passed, failed and were skipped, by family.
     counts: BTreeMap<String, [usize; 3]>,
-    training: BTreeMap<String, usize>,
     failures: Vec<String>,
     /// Why cases were skipped, and how many for that.
     reasons: BTreeMap<String, usize>,
@@ -97,10 +94,6 @@ fn run(word: &str) -> Outcome {
     let mut outcome = Outcome::default();
     for case in &oracle.cases {
         let (id, family) = (text(&case["id"]), text(&case["family"]).to_string());
-        if TRAINING.contains(&&*family) {
-            *outcome.training.entry(family).or_default() += 1;
-            continue;
-        }
         let skipped = SKIPPED.iter().find(|(skipped, on, _)| id == *skipped && on.contains(&word));
         let mut checker = Checker::new(&oracle, case, &device, tolerances);
         let result = match skipped {
@@ -119,7 +112,11 @@ fn run(word: &str) -> Outcome {
                 let call = case["call"].as_str().unwrap_or("a program");
                 outcome.failures.extend(checker.differences.iter().map(|what| format!("{id} {call}: {what}")));
                 let native = ["special", "denormal", "promotion", "native"];
-                if !list(&case["tags"]).iter().any(|tag| native.contains(&text(tag))) && case["family"] != "cast" {
+                let is_training = ["optim", "schedule", "clip", "train"].contains(&text(&case["family"]));
+                if !list(&case["tags"]).iter().any(|tag| native.contains(&text(tag)))
+                    && case["family"] != "cast"
+                    && !is_training
+                {
                     let function = text(&case["op"]).rsplit('.').next().expect("there is a last part");
                     let kept = outcome.errors.entry(function.to_string()).or_default();
                     *kept = [kept[0].max(checker.errors[0]), kept[1].max(checker.errors[1])];
@@ -137,6 +134,10 @@ fn check(checker: &mut Checker) -> std::result::Result<(), String> {
         let run = || match (case["call"].as_str(), text(&case["family"])) {
             (Some(_), _) => check::expression(checker),
             (None, "dag") => dag::program(checker),
+            (None, "optim") => training::optimizer(checker),
+            (None, "schedule") => training::learning_rates(checker),
+            (None, "clip") => training::clipping(checker),
+            (None, "train") => training::run(checker),
             (None, family) => call::unsupported(format!("the family {family}")),
         };
         wgrad::catch(run).unwrap_or_else(|misuse| Err(misuse.into()))
@@ -163,9 +164,6 @@ fn report(word: &'static str) {
     }
     for (reason, cases) in &outcome.reasons {
         let _ = writeln!(text, "skipped {cases}: {reason}");
-    }
-    for (family, cases) in &outcome.training {
-        let _ = writeln!(text, "training {family}: {cases} cases, not run here and not counted");
     }
     let _ = writeln!(text, "oracle {word}: {} passed, {} failed, {} skipped", sum[0], sum[1], sum[2]);
     common::say(&text);

@@ -20,7 +20,7 @@ fn trainer(dev: &Device) -> Result<impl FnMut() -> Result<()>> {
     let mut adam = Adam::new([&w1, &b1, &w2, &b2], 1e-2);
     Ok(move || {
         adam.zero_grad();
-        adam.lr *= 0.99;
+        adam.set_lr(adam.lr() * 0.99);
         let loss = ((x.matmul(&w1) + &b1).relu().matmul(&w2) + &b2).cross_entropy(&target);
         loss.backward()?;
         adam.step()

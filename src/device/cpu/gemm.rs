@@ -2,8 +2,8 @@
 
 use super::reduce::Folded;
 use super::with_numbers;
-use crate::data::{Data, Elements, View, gather};
 use crate::dtype::DType;
+use crate::elements::{Data, Elements, View, gather};
 use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};
 use rayon::prelude::*;

@@ -2,12 +2,13 @@
 
 use super::reduce::Folded;
 use super::refused;
-use crate::data::{Data, Elements, Stored, View, gather as read, in_lines};
+use crate::elements::{Data, Elements, Stored, View, gather as read, in_lines};
 use crate::error::Result;
 use crate::ops::op::Fold;
 use crate::shape::{Layout, numel};
 use crate::tensor::value::Value;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The places in a layout that an index names, in the index's order: runs of elements, `step` apart.
 pub(super) struct Places {
@@ -20,7 +21,7 @@ pub(super) struct Places {
 
 impl Places {
     /// What `index` names along dimension `dim` of `layout`.
-    pub fn of(value: &Value, dim: usize, index: View, layout: &Layout) -> Result<Places> {
+    pub fn of(value: &Value, dim: usize, index: &View, layout: &Layout) -> Result<Places> {
         let shape = &index.layout.shape;
         let part = |x: &Layout, range: Range<usize>, offset| Layout {
             shape: shape[range.clone()].into(),
@@ -38,24 +39,33 @@ impl Places {
             }
         };
         let head = part(index.layout, 0..rank, index.layout.offset);
-        let index = View { data: index.data, layout: &head }.values::<i32>();
+        let index = View::whole(index.data, &head).values::<i32>();
         let n = layout.shape[dim];
-        if let Some(bad) = index.iter().find(|&&i| i < 0 || i as usize >= n) {
-            return Err(refused(value, &format!("index {bad} is out of range for dimension {dim} of size {n}")));
-        }
         // The layout of the index's shape, with the indexed dimension standing still.
         let mut lines = part(layout, 0..rank, layout.offset);
         lines.strides[dim] = 0;
-        let (lines, along) = (lines.merged(), layout.strides[dim]);
+        let (lines, along) = (lines.merged(), layout.strides[dim] as u32);
         let mut starts = u32::room(index.len());
+        let beyond = AtomicBool::new(false);
         in_lines(&mut starts, 1, 2, &|start, starts| {
-            lines.runs(start, starts.len(), |i, at, stride, n| {
-                for k in 0..n {
-                    let wanted = index[start + i + k] as isize * along;
-                    starts[i + k] = (at as isize + k as isize * stride + wanted) as u32;
+            let mut all = true;
+            lines.runs(start, starts.len(), |i, at, stride, run| {
+                // Places fit 32 bits, so that sums of parts that do not are right all the same.
+                let (mut at, stride) = (at as u32, stride as u32);
+                for (start, &index) in starts[i..][..run].iter_mut().zip(&index[start + i..]) {
+                    all &= (index as u32 as usize) < n;
+                    *start = at.wrapping_add((index as u32).wrapping_mul(along));
+                    at = at.wrapping_add(stride);
                 }
             });
+            if !all {
+                beyond.store(true, Relaxed);
+            }
         });
+        if beyond.into_inner() {
+            let bad = index.iter().find(|&&i| i as u32 as usize >= n).expect("one is out of range");
+            return Err(refused(value, &format!("index {bad} is out of range for dimension {dim} of size {n}")));
+        }
         let per_line = numel(&head.shape[dim..]);
         Ok(Places { starts: Elements::from(starts), run, step, per_line })
     }
@@ -86,19 +96,26 @@ pub(super) fn gather<T: Stored>(x: &[T], places: &Places) -> Data {
 pub(super) fn scatter<T: Folded>(
     fold: Option<Fold>,
     mut base: Data,
-    source: View,
+    source: &View,
     places: &Places,
     (shape, dim): (&[usize], usize),
 ) -> Data {
     let source = source.values::<T>();
     let Places { starts, run, per_line, .. } = places;
     let lines = |first: usize, origin: usize, y: &mut [T], starts: &[u32]| {
-        for (&at, x) in starts.iter().zip(source[first * run..].chunks(*run)) {
-            let y = &mut y[at as usize - origin..][..*run];
-            match fold {
-                None => y.copy_from_slice(x),
-                Some(fold) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(fold, *y, x)),
-            }
+        let source = &source[first * run..];
+        match fold {
+            Some(fold) if *run == 1 => starts.iter().zip(source).for_each(|(&at, &x)| {
+                let y = &mut y[at as usize - origin];
+                *y = T::fold(fold, *y, x);
+            }),
+            _ => starts.iter().zip(source.chunks(*run)).for_each(|(&at, x)| {
+                let y = &mut y[at as usize - origin..][..*run];
+                match fold {
+                    None => y.copy_from_slice(x),
+                    Some(fold) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::fold(fold, *y, x)),
+                }
+            }),
         }
     };
     let line = numel(&shape[dim..]);
@@ -116,7 +133,13 @@ pub(super) fn scatter<T: Folded>(
 }
 
 /// Adds every place of every window, which the last dimension walks through, to its place along dimension `dim`.
-pub(super) fn overlap_add<T: Folded>(windows: View, shape: &[usize], dim: usize, step: usize, dilation: usize) -> Data {
+pub(super) fn overlap_add<T: Folded>(
+    windows: &View,
+    shape: &[usize],
+    dim: usize,
+    step: usize,
+    dilation: usize,
+) -> Data {
     let (n, inner) = (shape[dim], numel(&shape[dim + 1..]));
     let sizes = &windows.layout.shape;
     let (count, size) = (sizes[dim], sizes[sizes.len() - 1]);

@@ -1,9 +1,10 @@
 //! Scans: every line is walked from its first element to its last.
 
 use super::reduce::Folded;
-use crate::data::{Data, Stored, View, in_lines};
 use crate::dtype::DType;
+use crate::elements::{Data, Stored, View, in_lines};
 use crate::ops::op::{Fold, Scan};
+use std::array;
 
 /// Scans lines of `n` elements. Floats are carried in double precision, so that no error builds up along a line.
 pub fn scan(kind: Scan, args: &[View], dtype: DType, n: usize) -> Data {
@@ -26,25 +27,51 @@ fn lines<T: Stored, W: Folded>(kind: Scan, args: &[View], n: usize) -> Data {
     }
 }
 
+/// Lines that are walked abreast: each step waits for the one before it, and the other lines' go on meanwhile.
+const ABREAST: usize = 4;
+
 /// Carries `f` of what is carried, the next element and the link to it, if there are links, along every line.
 fn carry<T: Stored, W: Folded>(args: &[View], n: usize, f: impl Fn(W, W, W) -> W + Sync) -> Data {
     let x = args[0].values::<T>();
     let links = args.get(1).map(|links| links.values::<T>());
     let mut y = T::room(x.len());
-    in_lines(&mut y, n, 2, &|first, y| {
-        for (line, y) in y.chunks_mut(n).enumerate() {
-            let x = &x[(first + line) * n..][..n];
-            let links = links.as_ref().map(|links| &links[(first + line) * (n - 1)..][..n - 1]);
-            let mut carried = W::from_f64(x[0].to_f64());
-            y[0] = x[0];
-            for (k, (y, x)) in y[1..].iter_mut().zip(&x[1..]).enumerate() {
-                let link = links.map_or(carried, |links| W::from_f64(links[k].to_f64()));
-                carried = f(carried, W::from_f64(x.to_f64()), link);
-                *y = T::from_f64(carried.to_f64());
+    in_lines(&mut y, n * ABREAST, 2, &|first, y| {
+        for (i, y) in y.chunks_mut(n * ABREAST).enumerate() {
+            let line = (first + i) * ABREAST;
+            let (x, links) = (&x[line * n..], links.as_ref().map(|links| &links[line * (n - 1)..]));
+            match y.len() == n * ABREAST {
+                true => walk::<T, W, ABREAST>(x, links, y, n, &f),
+                false => y.chunks_mut(n).enumerate().for_each(|(l, y)| {
+                    walk::<T, W, 1>(&x[l * n..], links.map(|links| &links[l * (n - 1)..]), y, n, &f);
+                }),
             }
         }
     });
     T::wrap(y)
+}
+
+/// Walks along `L` lines.
+fn walk<T: Stored, W: Folded, const L: usize>(
+    x: &[T],
+    links: Option<&[T]>,
+    y: &mut [T],
+    n: usize,
+    f: &impl Fn(W, W, W) -> W,
+) {
+    let wide = |x: T| W::from_f64(x.to_f64());
+    let x: [&[T]; L] = array::from_fn(|l| &x[l * n..][..n]);
+    let links: Option<[&[T]; L]> = links.map(|links| array::from_fn(|l| &links[l * (n - 1)..][..n - 1]));
+    let mut lines = y.chunks_exact_mut(n);
+    let mut y: [&mut [T]; L] = array::from_fn(|_| lines.next().expect("as many lines"));
+    let mut carried: [W; L] = array::from_fn(|l| wide(x[l][0]));
+    y.iter_mut().zip(x).for_each(|(y, x)| y[0] = x[0]);
+    for k in 1..n {
+        for l in 0..L {
+            let link = links.map_or(carried[l], |links| wide(links[l][k - 1]));
+            carried[l] = f(carried[l], wide(x[l][k]), link);
+            y[l][k] = T::from_f64(carried[l].to_f64());
+        }
+    }
 }
 
 fn log_add_exp(a: f64, b: f64) -> f64 {

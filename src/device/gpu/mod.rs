@@ -11,8 +11,8 @@ mod reports;
 pub use adapter::{Adapter, adapters};
 pub(super) use play::Session;
 
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
 use crate::tensor::device::{Backend, Graph, Read, Stats};

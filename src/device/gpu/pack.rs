@@ -1,7 +1,7 @@
 //! Elements as a GPU stores them: a word each, or two narrow floats a word, the first one in the lower half.
 
-use crate::data::Data;
 use crate::dtype::DType;
+use crate::elements::Data;
 use half::{bf16, f16};
 use std::borrow::Cow;
 

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Cuts the cases of a larger set that this repository keeps, and prints the table of README.md.
+"""Takes over the cases of another set, and prints the table of README.md.
 
     python3 tests/data/oracle/cut.py FROM [TO]
 
-FROM is a directory of the same schema. What stays are the families of single operations and of random programs; the
-families of training (optimizers, schedules, clipping, whole runs) go. The files of tensors are copied whole, since each
-belongs to one family; the manifest gets one case a line, so that a change shows as what it is.
+FROM is a directory of the same schema. The files of tensors are copied whole, since each belongs to one family; the
+manifest gets one case a line, so that a change shows as what it is.
 """
 import collections
 import json
@@ -13,13 +12,11 @@ import pathlib
 import shutil
 import sys
 
-TRAINING = {"optim", "schedule", "clip", "train"}
-
 source = pathlib.Path(sys.argv[1])
 target = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).parent)
 manifest = json.loads((source / "manifest.json").read_text())
-cases = [case for case in manifest.pop("cases") if case["family"] not in TRAINING]
-for file in sorted({case["file"] for case in cases}):
+cases = manifest.pop("cases")
+for file in sorted({case["file"] for case in cases if "file" in case}):
     shutil.copyfile(source / file, target / file)
 head = "".join(f"{json.dumps(name)}: {json.dumps(value)},\n" for name, value in manifest.items())
 lines = ",\n".join(json.dumps(case, ensure_ascii=False, separators=(",", ":")) for case in cases)

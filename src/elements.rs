@@ -1,12 +1,13 @@
 //! Elements in host memory, and loops over them: what uploads, downloads and the CPU device speak.
 
 use crate::dtype::{DType, Element};
-use crate::recycle::Spare;
+use crate::recycle::{Own, Spare};
 use crate::shape::{Layout, numel};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use smallvec::SmallVec;
-use std::ops::Deref;
+use std::cell::RefCell;
+use std::ops::{Deref, Range};
 
 /// A typed list of elements.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,13 +26,13 @@ pub enum Data {
 macro_rules! with_data {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
-            $crate::data::Data::Bool($v) => $body,
-            $crate::data::Data::U32($v) => $body,
-            $crate::data::Data::I32($v) => $body,
-            $crate::data::Data::BF16($v) => $body,
-            $crate::data::Data::F16($v) => $body,
-            $crate::data::Data::F32($v) => $body,
-            $crate::data::Data::F64($v) => $body,
+            $crate::elements::Data::Bool($v) => $body,
+            $crate::elements::Data::U32($v) => $body,
+            $crate::elements::Data::I32($v) => $body,
+            $crate::elements::Data::BF16($v) => $body,
+            $crate::elements::Data::F16($v) => $body,
+            $crate::elements::Data::F32($v) => $body,
+            $crate::elements::Data::F64($v) => $body,
         }
     };
 }
@@ -68,7 +69,8 @@ macro_rules! stored {
             }
             fn wrap(v: Vec<Self>) -> Data { Data::$variant(v) }
             fn spare() -> &'static Spare<$t> {
-                static SPARE: Spare<$t> = Spare::new();
+                thread_local!(static OWN: Own<$t> = const { RefCell::new(Vec::new()) });
+                static SPARE: Spare<$t> = Spare::new(&OWN);
                 &SPARE
             }
         }
@@ -132,9 +134,22 @@ impl Data {
         }
     }
 
+    /// `n` elements of whatever value, to be written over.
+    pub(crate) fn room(dtype: DType, n: usize) -> Data {
+        match dtype {
+            DType::Bool => Data::Bool(Stored::room(n)),
+            DType::U32 => Data::U32(Stored::room(n)),
+            DType::I32 => Data::I32(Stored::room(n)),
+            DType::BF16 => Data::BF16(Stored::room(n)),
+            DType::F16 => Data::F16(Stored::room(n)),
+            DType::F32 => Data::F32(Stored::room(n)),
+            DType::F64 => Data::F64(Stored::room(n)),
+        }
+    }
+
     /// The elements converted to `dtype`; to `Bool`, whatever is not 0 becomes true.
     pub(crate) fn cast(&self, dtype: DType) -> Data {
-        View { data: self, layout: &Layout::contiguous(&[self.len()]) }.cast(dtype)
+        View::whole(self, &Layout::contiguous(&[self.len()])).cast(dtype)
     }
 
     /// The elements a layout reads, in row-major order.
@@ -182,7 +197,7 @@ impl<T: Stored> Elements<'_, T> {
     fn into_vec(mut self) -> Vec<T> {
         if self.read.is_empty() {
             self.read = T::room(self.borrowed.len());
-            self.read.copy_from_slice(self.borrowed);
+            in_lines(&mut self.read, 1, 1, &|start, y| y.copy_from_slice(&self.borrowed[start..][..y.len()]));
         }
         std::mem::take(&mut self.read)
     }
@@ -272,52 +287,110 @@ fn read_runs<T: Copy>(x: &[T], layout: &Layout, start: usize, y: &mut [T]) {
     });
 }
 
-/// One operand of an operation.
-#[derive(Clone, Copy)]
+/// One operand of an operation, or a part of it.
+#[derive(Clone)]
 pub(crate) struct View<'a> {
     pub data: &'a Data,
     pub layout: &'a Layout,
+    /// The numbers of the elements that a pointwise loop reads, in row-major order.
+    pub part: Range<usize>,
 }
 
 impl<'a> View<'a> {
-    pub fn values<T: Stored>(self) -> Elements<'a, T> {
+    /// All that a layout reads.
+    pub fn whole(data: &'a Data, layout: &'a Layout) -> View<'a> {
+        View { data, layout, part: 0..layout.numel() }
+    }
+
+    /// All elements, whatever the part.
+    pub fn values<T: Stored>(&self) -> Elements<'a, T> {
         gather(T::slice(self.data), self.layout)
     }
 
-    /// [`Data::cast`].
-    pub fn cast(self, dtype: DType) -> Data {
-        if dtype == self.data.dtype() {
+    /// [`Data::cast`] of the part.
+    pub fn cast(&self, dtype: DType) -> Data {
+        let n = self.part.len();
+        if dtype == self.data.dtype() && n == self.layout.numel() {
             return self.data.read(self.layout);
         }
         with_data!(self.data, v => {
-            let x = gather(v, self.layout);
-            Data::generate(dtype, x.len(), |i| x[i].to_f64())
+            let x = Chunks::of(v, self).all(n);
+            match dtype == self.data.dtype() {
+                true => Stored::wrap(x.into_vec()),
+                false => Data::generate(dtype, n, |i| x[i].to_f64()),
+            }
         })
     }
 
-    pub fn chunks<T: Stored>(self) -> Chunks<'a, T> {
-        let layout = if self.layout.is_dense() { None } else { Some(self.layout.merged()) };
-        Chunks { x: T::slice(self.data), offset: self.layout.offset, layout }
+    pub fn chunks<T: Stored>(&self) -> Chunks<'a, T> {
+        Chunks::of(T::slice(self.data), self)
     }
 }
 
 /// An operand of a pointwise loop, read chunk by chunk, so that what is strided is never written out as a whole.
 pub(crate) struct Chunks<'a, T> {
     x: &'a [T],
-    offset: usize,
+    /// Where the part starts, among the elements of the layout or, without one, in memory.
+    first: usize,
     /// How it is strided, if it is.
     layout: Option<Layout>,
 }
 
 impl<'a, T: Stored> Chunks<'a, T> {
+    fn of(x: &'a [T], view: &View) -> Chunks<'a, T> {
+        match view.layout.is_dense() {
+            true => Chunks { x, first: view.layout.offset + view.part.start, layout: None },
+            false => Chunks { x, first: view.part.start, layout: Some(view.layout.merged()) },
+        }
+    }
+
+    /// How many elements from number `start` on are best read at a time: those that lie in order, or fit the fastest memory.
+    pub fn run(&self, start: usize) -> usize {
+        match &self.layout {
+            None => usize::MAX,
+            Some(Layout { shape, strides, .. }) => match (shape.last(), strides.last()) {
+                (Some(&n), Some(1)) if n >= PIECE / 4 => n - (self.first + start) % n,
+                _ => PIECE,
+            },
+        }
+    }
+
+    /// The first `n` elements.
+    fn all(self, n: usize) -> Elements<'a, T> {
+        let Some(layout) = &self.layout else {
+            return Elements { borrowed: &self.x[self.first..][..n], read: Vec::new() };
+        };
+        let mut y = T::room(n);
+        in_lines(&mut y, 1, 1, &|start, y| read_into(self.x, layout, self.first + start, y));
+        y.into()
+    }
+
+    /// The elements from `start` on, into `y`.
+    pub fn copy(&self, start: usize, y: &mut [T]) {
+        let first = self.first + start;
+        match &self.layout {
+            Some(layout) => read_into(self.x, layout, first, y),
+            None => y.copy_from_slice(&self.x[first..][..y.len()]),
+        }
+    }
+
     /// `n` elements from `start` on: the operand's own where they lie in order, else read into `room`.
     pub fn read<'b>(&self, start: usize, n: usize, room: &'b mut Vec<T>) -> &'b [T]
     where
         'a: 'b,
     {
-        let Some(layout) = &self.layout else { return &self.x[self.offset + start..][..n] };
+        let first = self.first + start;
+        let Some(layout) = &self.layout else { return &self.x[first..][..n] };
+        if let (Some(&line), Some(1)) = (layout.shape.last(), layout.strides.last())
+            && first % line + n <= line
+        {
+            return &self.x[layout.place(first)..][..n];
+        }
         room.resize(n, T::default());
-        read_into(self.x, layout, start, room);
+        read_into(self.x, layout, first, room);
         room
     }
 }
+
+/// A strided operand is read as many elements at a time.
+const PIECE: usize = 1 << 10;

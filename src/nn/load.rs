@@ -1,0 +1,58 @@
+//! Copying a state into a module, and saying what did not fit.
+
+use crate::error::{Error, Kind, Result};
+use crate::state::StateDict;
+use crate::tensor::mode::no_grad;
+
+/// What of a state did not fit a module: the names, and for shapes the one of the state and the one of the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadReport {
+    /// In the module, but not in the state.
+    pub missing: Vec<String>,
+    /// In the state, but not in the module.
+    pub unexpected: Vec<String>,
+    /// In both, with different shapes: first the state's, then the module's.
+    pub mis_shaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl LoadReport {
+    /// Whether everything fitted.
+    pub fn is_empty(&self) -> bool {
+        *self == LoadReport::default()
+    }
+
+    pub(super) fn of(own: &StateDict, state: &StateDict) -> LoadReport {
+        let absent = |a: &StateDict, b: &StateDict| a.keys().filter(|name| !b.contains_key(*name)).cloned().collect();
+        let shapes = own.iter().filter_map(|(name, x)| Some((name, state.get(name)?.shape(), x.shape())));
+        let differing = shapes.filter(|(_, got, want)| got != want);
+        LoadReport {
+            missing: absent(own, state),
+            unexpected: absent(state, own),
+            mis_shaped: differing.map(|(name, got, want)| (name.clone(), got.to_vec(), want.to_vec())).collect(),
+        }
+    }
+}
+
+pub(super) fn mismatch(report: &LoadReport) -> Error {
+    let mut parts = Vec::new();
+    for (what, names) in [("missing", &report.missing), ("unexpected", &report.unexpected)] {
+        if !names.is_empty() {
+            parts.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    parts.extend(
+        report.mis_shaped.iter().map(|(name, got, want)| format!("{name} has the shape {got:?} instead of {want:?}")),
+    );
+    Error::new(Kind::Data, format!("load_state_dict: {}", parts.join("; ")))
+}
+
+/// Copies the entries that both have in the same shape.
+pub(super) fn load(own: &StateDict, state: &StateDict) -> Result<()> {
+    let _unrecorded = no_grad();
+    for (name, x) in own {
+        if let Some(entry) = state.get(name).filter(|entry| entry.shape() == x.shape()) {
+            x.copy_(&entry.untracked().to_device(&x.device())?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! What all rules share: groups and their options, weight decay, steps that are skipped, state given and taken.
+
+use crate::error::{Error, Kind, Result, misuse};
+use crate::optim::rule::{Decay, Memory, Rule, Step, choose};
+use crate::state::{StateDict, number, read_number};
+use crate::tensor::Tensor;
+use crate::tensor::device::Device;
+use crate::tensor::mode::no_grad;
+
+/// Groups of parameters, and the rule by which each group follows its gradients.
+///
+/// ```
+/// use wgrad::{Device, Tensor, optim::Sgd};
+/// let p = Tensor::new([1.0], &Device::cpu()).requires_grad_(true)?;
+/// let mut sgd = Sgd::new([&p], 0.1);
+/// for _ in 0..2 {
+///     sgd.zero_grad();
+///     p.square().sum().backward()?;
+///     sgd.step()?;
+/// }
+/// assert!((p.item()? - 0.64).abs() < 1e-6);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// Source: [torch.optim.Optimizer](https://docs.pytorch.org/docs/stable/optim.html).
+pub struct Optimizer {
+    groups: Vec<Group>,
+    skips_non_finite: bool,
+    skipped: Option<Tensor>,
+}
+
+struct Group {
+    rule: Box<dyn Rule>,
+    slots: Vec<Slot>,
+}
+
+/// A parameter, what is remembered of it, and the number of steps it took part in.
+struct Slot {
+    parameter: Tensor,
+    memory: Memory,
+    steps: usize,
+}
+
+impl Optimizer {
+    /// An optimizer with one group.
+    ///
+    /// # Panics
+    /// As [`Optimizer::add_group`].
+    #[track_caller]
+    pub fn new<'a>(rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) -> Optimizer {
+        let mut optimizer = Optimizer { groups: Vec::new(), skips_non_finite: false, skipped: None };
+        optimizer.add_group(rule, parameters);
+        optimizer
+    }
+
+    /// Adds a group with a rule of its own.
+    ///
+    /// # Panics
+    /// If a parameter is no leaf of floats, or is there already.
+    #[track_caller]
+    pub fn add_group<'a>(&mut self, rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) {
+        let name = rule.name();
+        self.groups.push(Group { rule: Box::new(rule), slots: Vec::new() });
+        for p in parameters {
+            if !p.is_leaf() || !p.dtype().is_float() {
+                let (shape, dtype) = (p.shape(), p.dtype());
+                misuse(name, format!("a parameter is a leaf of floats, not a result or {dtype} elements of {shape:?}"));
+            }
+            if self.groups.iter().flat_map(|group| &group.slots).any(|slot| slot.parameter.is_same(p)) {
+                misuse(name, format!("the parameter of shape {:?} is in a group already", p.shape()));
+            }
+            let slot = Slot { parameter: p.clone(), memory: Memory::default(), steps: 0 };
+            self.groups.last_mut().expect("a group was added").slots.push(slot);
+        }
+    }
+
+    /// One step for every parameter that has a gradient.
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[track_caller]
+    pub fn step(&mut self) -> Result<()> {
+        let _unrecorded = no_grad();
+        let finite = if self.skips_non_finite { self.finite() } else { None };
+        self.advance(finite.as_ref())
+    }
+
+    /// One step where a 0-d condition holds, which is computed on the device and not waited for. Otherwise parameters and
+    /// states stay, and the step is counted in [`Optimizer::skipped_steps`] and not in the corrections of averages that
+    /// began with zeros. What other rules compute from the number of the step (`NAdam`, `RAdam`, `Adafactor`, `Asgd`,
+    /// Adagrad's `lr_decay`, Sgd's first momentum with dampening) counts it.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor, optim::Adam};
+    /// let dev = Device::cpu();
+    /// let p = Tensor::new([1.0], &dev).requires_grad_(true)?;
+    /// let mut adam = Adam::new([&p], 0.1);
+    /// p.square().sum().backward()?;
+    /// adam.step_if(&Tensor::new(false, &dev))?;
+    /// assert_eq!((p.item()?, adam.skipped_steps()?), (1.0, 1));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device fails.
+    #[track_caller]
+    pub fn step_if(&mut self, condition: &Tensor) -> Result<()> {
+        let _unrecorded = no_grad();
+        self.advance(Some(condition))
+    }
+
+    /// Whether steps with a gradient that is infinite or NaN are skipped from now on. Whether one is, only the device knows:
+    /// nothing waits for it.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor, optim::Sgd};
+    /// let dev = Device::cpu();
+    /// let p = Tensor::new([1.0], &dev).requires_grad_(true)?;
+    /// let mut sgd = Sgd::new([&p], 0.1);
+    /// sgd.skip_non_finite(true);
+    /// p.set_grad(Some(Tensor::new([f64::NAN], &dev)));
+    /// sgd.step()?;
+    /// assert_eq!((p.item()?, sgd.skipped_steps()?), (1.0, 1));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn skip_non_finite(&mut self, on: bool) {
+        self.skips_non_finite = on;
+    }
+
+    /// How many steps were skipped; waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn skipped_steps(&self) -> Result<usize> {
+        self.skipped.as_ref().map_or(Ok(0), |n| n.item().map(|n| n as usize))
+    }
+
+    /// Forgets the gradients of all parameters.
+    pub fn zero_grad(&self) {
+        self.parameters().for_each(Tensor::zero_grad);
+    }
+
+    /// The parameters of all groups.
+    pub fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        self.groups.iter().flat_map(|group| &group.slots).map(|slot| &slot.parameter)
+    }
+
+    /// The number of groups.
+    pub fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// An option of a group by its name: `lr`, `weight_decay`, `betas.0`.
+    pub fn option(&self, group: usize, name: &str) -> Option<f64> {
+        self.groups[group].rule.option(name)
+    }
+
+    /// Changes an option of a group.
+    ///
+    /// # Panics
+    /// If the group's rule has no option of that name.
+    #[track_caller]
+    pub fn set_option(&mut self, group: usize, name: &str, x: f64) {
+        let rule = &mut self.groups[group].rule;
+        if !rule.set_option(name, x) {
+            let known: Vec<String> = rule.options().into_iter().map(|(name, _)| name).collect();
+            misuse("set_option", format!("{} has no {name}, only {}", rule.name(), known.join(", ")));
+        }
+    }
+
+    /// The learning rate of the first group.
+    pub fn lr(&self) -> f64 {
+        self.option(0, "lr").unwrap_or(f64::NAN)
+    }
+
+    /// Gives all groups one learning rate.
+    #[track_caller]
+    pub fn set_lr(&mut self, lr: f64) {
+        (0..self.groups()).for_each(|group| self.set_option(group, "lr", lr));
+    }
+
+    /// Options, states and step counts, under names such as `param_groups.0.lr` and `state.3.exp_avg`. Tensors share
+    /// their storage with the optimizer.
+    pub fn state_dict(&self) -> StateDict {
+        let mut state = StateDict::new();
+        for (i, group) in self.groups.iter().enumerate() {
+            for (name, x) in group.rule.options() {
+                state.insert(format!("param_groups.{i}.{name}"), number(x));
+            }
+        }
+        for (i, slot) in self.groups.iter().flat_map(|group| &group.slots).enumerate().filter(|(_, s)| s.steps > 0) {
+            state.insert(format!("state.{i}.step"), number(slot.steps as f64));
+            let skipped = slot.memory.skipped.iter().map(|x| ("skipped".to_string(), x.untracked()));
+            let tensors = slot.memory.tensors.iter().map(|(name, x)| (name.clone(), x.untracked()));
+            let numbers = slot.memory.numbers.iter().map(|(name, &x)| (name.clone(), number(x)));
+            state.extend(tensors.chain(numbers).chain(skipped).map(|(name, x)| (format!("state.{i}.{name}"), x)));
+        }
+        state.extend(self.skipped.iter().map(|n| ("skipped".to_string(), n.untracked())));
+        state
+    }
+
+    /// Takes a state given by [`Optimizer::state_dict`] of an optimizer with the same groups. Nothing is changed unless all
+    /// of it fits.
+    ///
+    /// # Errors
+    /// If an entry is missing, unknown or of another shape: the error names it.
+    pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let wrong = |what: String| Err(Error::new(Kind::Data, format!("load_state_dict: {what}")));
+        let mut known = vec!["skipped".to_string()];
+        let mut options = Vec::new();
+        for (i, group) in self.groups.iter().enumerate() {
+            for (name, _) in group.rule.options() {
+                let key = format!("param_groups.{i}.{name}");
+                options.push((i, name, read_number(state, &key)?));
+                known.push(key);
+            }
+        }
+        let mut memories = Vec::new();
+        let slots = || self.groups.iter().flat_map(|group| group.slots.iter().map(|slot| (&group.rule, slot)));
+        for (i, (rule, slot)) in slots().enumerate() {
+            let prefix = format!("state.{i}.");
+            let (mut memory, mut steps) = (Memory::default(), 0);
+            for (key, entry) in state.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+                let (name, p) = (&key[prefix.len()..], &slot.parameter);
+                let shape =
+                    rule.states(p.shape()).into_iter().find(|(other, _)| *other == name).map(|(_, shape)| shape);
+                match (name, shape) {
+                    ("step", _) => steps = read_number(state, key)? as usize,
+                    ("skipped", _) => memory.skipped = Some(entry.untracked().to_device(&p.device())?.copy()),
+                    (_, Some(Some(shape))) if entry.shape() != shape => {
+                        let got = entry.shape();
+                        return wrong(format!("{key} has the shape {got:?} instead of {shape:?}"));
+                    }
+                    (_, Some(None)) => {
+                        memory.numbers.insert(name.to_string(), read_number(state, key)?);
+                    }
+                    (_, Some(Some(_))) => {
+                        let entry = entry.untracked().to_device(&p.device())?.cast(p.dtype()).copy();
+                        memory.tensors.insert(name.to_string(), entry);
+                    }
+                    (_, None) => return wrong(format!("{} keeps no state {key}", rule.name())),
+                }
+                known.push(key.clone());
+            }
+            memories.push((memory, steps));
+        }
+        if let Some(key) = state.keys().find(|key| !known.contains(key)) {
+            return wrong(format!("there is no parameter or group for {key}"));
+        }
+        let skipped = state.get("skipped").map(|n| n.untracked().copy());
+        for (i, name, x) in options {
+            self.groups[i].rule.set_option(&name, x);
+        }
+        let slots = self.groups.iter_mut().flat_map(|group| &mut group.slots);
+        for (slot, (memory, steps)) in slots.zip(memories) {
+            (slot.memory, slot.steps) = (memory, steps);
+        }
+        self.skipped = skipped;
+        Ok(())
+    }
+
+    /// Whether all gradients are finite, on the device of the first one.
+    fn finite(&self) -> Option<Tensor> {
+        let finite = self.parameters().filter_map(Tensor::grad).map(|g| g.untracked().isfinite().all());
+        finite.reduce(|a, b| a.logical_and(b))
+    }
+
+    /// Updates every parameter that has a gradient, and starts the devices on it.
+    #[track_caller]
+    fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
+        // Counts of skipped steps are shared by all parameters that took part in the same steps.
+        let mut counts: Vec<(Option<Tensor>, Tensor)> = Vec::new();
+        let mut devices: Vec<Device> = Vec::new();
+        for group in &mut self.groups {
+            let rule = &group.rule;
+            let option = |name| rule.option(name).unwrap_or(0.0);
+            let (lr, weight_decay, maximize) = (option("lr"), option("weight_decay"), option("maximize") != 0.0);
+            let decay = if weight_decay == 0.0 { Decay::Own } else { rule.decay() };
+            for slot in &mut group.slots {
+                let Some(g) = slot.parameter.grad() else { continue };
+                slot.steps += 1;
+                if taken.is_some() && slot.memory.skipped.is_none() {
+                    slot.memory.skipped = Some(count(&mut counts, None, || Tensor::zeros((), &g.device())));
+                }
+                let p = slot.parameter.untracked();
+                let mut g = if maximize { g.untracked().neg() } else { g.untracked() };
+                if decay == Decay::Coupled {
+                    g = g + &p * weight_decay;
+                }
+                let t = slot.steps as f64;
+                let mut step = Step { p: p.clone(), g, t, memory: &mut slot.memory, taken };
+                let delta = rule.step(&mut step)?;
+                let start = if decay == Decay::Decoupled { &p * (1.0 - lr * weight_decay) } else { p.clone() };
+                slot.parameter.copy_(&choose(taken, &(start - delta), &p))?;
+                if let (Some(taken), Some(before)) = (taken, slot.memory.skipped.take()) {
+                    let next = || &before + taken.logical_not().cast(before.dtype());
+                    slot.memory.skipped = Some(count(&mut counts, Some(&before), next));
+                }
+                if !devices.contains(&p.device()) {
+                    devices.push(p.device());
+                }
+            }
+        }
+        if let Some(taken) = taken {
+            let before = self.skipped.take().unwrap_or_else(|| Tensor::zeros((), &taken.device()));
+            self.skipped = Some(&before + taken.logical_not().cast(before.dtype()));
+        }
+        devices.iter().try_for_each(Device::flush)
+    }
+}
+
+/// What a count became or, the first time, becomes.
+fn count(known: &mut Vec<(Option<Tensor>, Tensor)>, before: Option<&Tensor>, next: impl FnOnce() -> Tensor) -> Tensor {
+    let same = |other: &Option<Tensor>| match (other, before) {
+        (Some(a), Some(b)) => a.is_same(b),
+        (None, None) => true,
+        _ => false,
+    };
+    if let Some((_, after)) = known.iter().find(|(other, _)| same(other)) {
+        return after.clone();
+    }
+    let after = next();
+    known.push((before.cloned(), after.clone()));
+    after
+}
