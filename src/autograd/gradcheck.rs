@@ -2,7 +2,7 @@
 
 use crate::autograd::{GradOptions, grad};
 use crate::error::{Error, Kind, Result};
-use crate::func::jvp;
+use crate::func::{Outcome, Tree, jvp};
 use crate::random::Stream;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -22,37 +22,49 @@ pub struct GradcheckOptions {
     pub fast_mode: bool,
     /// Compare tangents as well, which forward mode gives; in [`gradgradcheck`] those of the gradients.
     pub check_forward_ad: bool,
+    /// Compare the gradients that [`GradOptions::is_grads_batched`] gives with those of one vector after the other.
+    pub check_batched_grad: bool,
+    /// How far apart two runs of `f`, or of its backward, may be: 0.
+    pub nondet_tol: f64,
 }
 
 impl Default for GradcheckOptions {
     fn default() -> GradcheckOptions {
-        GradcheckOptions { eps: 1e-6, atol: 1e-5, rtol: 1e-3, fast_mode: true, check_forward_ad: false }
+        GradcheckOptions {
+            eps: 1e-6,
+            atol: 1e-5,
+            rtol: 1e-3,
+            fast_mode: true,
+            check_forward_ad: false,
+            check_batched_grad: false,
+            nondet_tol: 0.0,
+        }
     }
 }
 
 /// Compares the gradients of `f`, which backward gives, with `(f(x + ε) - f(x - ε)) / 2ε` at the inputs that require grad.
-/// `f` must give the same values every time. The inputs should be `F64`: differences of `F32` have few digits, so that the
+/// `f` gives a structure of tensors, or a `Result` of one, and must give the same every time. The inputs should be `F64`: differences of `F32` have few digits, so that the
 /// default tolerances are not met.
 ///
 /// ```
 /// use wgrad::autograd::{GradcheckOptions, gradcheck};
 /// use wgrad::{DType, Device, Tensor};
 /// let x = Tensor::new([0.5, -1.3], (&Device::cpu(), DType::F64)).requires_grad_(true)?;
-/// gradcheck(|x| vec![x[0].sin() * &x[0]], &[&x], GradcheckOptions::default())?;
+/// gradcheck(|x| x[0].sin() * &x[0], &[&x], GradcheckOptions::default())?;
 /// // What is cut off by `detach` changes the values, but has no gradient.
-/// let error = gradcheck(|x| vec![x[0].detach() * &x[0]], &[&x], GradcheckOptions::default()).unwrap_err();
+/// let error = gradcheck(|x| x[0].detach() * &x[0], &[&x], GradcheckOptions::default()).unwrap_err();
 /// assert!(error.to_string().contains("output 0 with respect to input 0"));
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
 /// # Errors
-/// If a derivative differs, with the input, the element and both numbers (`is_mismatch`), if no input requires grad, or if
-/// backward fails.
+/// If a derivative differs, with the input, the element and both numbers (`is_mismatch`), if `f` or its backward is not
+/// deterministic, if no input requires grad, or if `f` or backward fails.
 ///
 /// Source: [torch.autograd.gradcheck](https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html).
 #[track_caller]
-pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], options: GradcheckOptions) -> Result<()> {
-    Check::new("gradcheck", &|x| Ok(f(x)), inputs, options)?.run()
+pub fn gradcheck<R: Outcome>(f: impl Fn(&[Tensor]) -> R, inputs: &[&Tensor], options: GradcheckOptions) -> Result<()> {
+    Check::new("gradcheck", &|x| Ok(f(x).outcome()?.tensors()), inputs, options)?.run()
 }
 
 /// [`gradcheck`] of the gradients of `f`, as functions of the inputs and of the gradients of the results: second
@@ -62,7 +74,7 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], optio
 /// use wgrad::autograd::{GradcheckOptions, gradgradcheck};
 /// use wgrad::{DType, Device, Tensor};
 /// let x = Tensor::new([0.5, -1.3], (&Device::cpu(), DType::F64)).requires_grad_(true)?;
-/// gradgradcheck(|x| vec![x[0].sin() * &x[0]], &[&x], GradcheckOptions::default())?;
+/// gradgradcheck(|x| x[0].sin() * &x[0], &[&x], GradcheckOptions::default())?;
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
@@ -71,12 +83,12 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], optio
 ///
 /// Source: [torch.autograd.gradgradcheck](https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradgradcheck.html).
 #[track_caller]
-pub fn gradgradcheck(
-    f: impl Fn(&[Tensor]) -> Vec<Tensor>,
+pub fn gradgradcheck<R: Outcome>(
+    f: impl Fn(&[Tensor]) -> R,
     inputs: &[&Tensor],
     options: GradcheckOptions,
 ) -> Result<()> {
-    let values = |x: &[Tensor]| Ok(f(x));
+    let values = |x: &[Tensor]| Ok(f(x).outcome()?.tensors());
     let first = Check::new("gradgradcheck", &values, inputs, options.clone())?;
     let mut all = first.inputs.clone();
     for &output in &first.outputs {
@@ -86,7 +98,7 @@ pub fn gradgradcheck(
     }
     let gradients = |x: &[Tensor]| {
         let (x, v) = x.split_at(inputs.len());
-        let y = f(x);
+        let y = values(x)?;
         let outputs: Vec<&Tensor> = first.outputs.iter().map(|&output| &y[output]).collect();
         if !outputs.iter().any(|y| y.requires_grad()) {
             return Ok(Vec::new());
@@ -134,12 +146,90 @@ impl<'a> Check<'a> {
     }
 
     fn run(&self) -> Result<()> {
+        self.is_deterministic()?;
         if self.options.fast_mode {
             self.projected()?
         } else {
             self.element_by_element()?
         }
-        if self.options.check_forward_ad { self.forward() } else { Ok(()) }
+        if self.options.check_forward_ad {
+            self.forward()?;
+        }
+        if self.options.check_batched_grad { self.batched() } else { Ok(()) }
+    }
+
+    /// Compares two runs of the function and of its backward.
+    fn is_deterministic(&self) -> Result<()> {
+        let op = self.op;
+        let differs = |what: String, first: &[f64], again: &[f64], shape: &[usize]| {
+            let apart = |&i: &usize| {
+                let (a, b) = (first[i], again[i]);
+                a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan()) && !((a - b).abs() <= self.options.nondet_tol)
+            };
+            let Some(i) = (0..first.len()).find(apart) else { return Ok(()) };
+            let (a, b, place) = (first[i], again[i], coordinates(shape, i));
+            let message = format!("{op}: {what} is {a} at element {place:?}, and in another run {b}");
+            Err(Error::new(Kind::Mismatch, message))
+        };
+        let results = (self.f)(&self.inputs)?;
+        for &output in &self.outputs {
+            let y = &self.results[output];
+            let again = results.get(output).filter(|again| again.shape() == y.shape() && again.dtype() == y.dtype());
+            let Some(again) = again else {
+                let message = format!(
+                    "{op}: the function is not deterministic: output {output} is of another shape or type in another run"
+                );
+                return Err(Error::new(Kind::Mismatch, message));
+            };
+            let what = format!("the function is not deterministic: output {output}");
+            differs(what, &y.to_vec()?, &again.to_vec()?, y.shape())?;
+        }
+        for &output in &self.outputs {
+            let v = direction(self.results[output].numel(), 200 + output);
+            let (first, again) = (self.gradients(output, &v)?, self.gradients(output, &v)?);
+            for ((&input, first), again) in self.wanted.iter().zip(&first).zip(&again) {
+                let what = format!("backward is not deterministic: the gradient of input {input} from output {output}");
+                differs(what, first, again, self.inputs[input].shape())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the gradients of a batch of two vectors with those of each.
+    fn batched(&self) -> Result<()> {
+        let inputs: Vec<&Tensor> = self.wanted.iter().map(|&input| &self.inputs[input]).collect();
+        for &output in self.outputs.iter().filter(|&&output| self.results[output].requires_grad()) {
+            let y = &self.results[output];
+            let n = y.numel();
+            let v = direction(2 * n, 400 + output);
+            let shape: Vec<usize> = [2].iter().chain(y.shape()).copied().collect();
+            let options = GradOptions {
+                grad_outputs: vec![Some(Tensor::from_slice(&v, shape, (&y.device(), y.dtype())))],
+                retain_graph: Some(true),
+                allow_unused: Some(true),
+                is_grads_batched: true,
+                ..Default::default()
+            };
+            let both = grad(&[y], &inputs, options)?;
+            for (half, v) in v.chunks(n.max(1)).enumerate() {
+                let alone = self.gradients(output, v)?;
+                for ((&input, both), alone) in self.wanted.iter().zip(&both).zip(&alone) {
+                    let m = alone.len();
+                    let both = both.as_ref().map_or(Ok(vec![0.0; 2 * m]), Tensor::to_vec::<f64>)?;
+                    for (e, (&a, &b)) in both[half * m..].iter().zip(alone).enumerate() {
+                        if !self.close(&Wrong { analytic: a, differences: b }) {
+                            let message = format!(
+                                "{}: batched gradients of output {output} with respect to input {input} differ at element {:?}: {a} in the batch, {b} alone",
+                                self.op,
+                                coordinates(self.inputs[input].shape(), e),
+                            );
+                            return Err(Error::new(Kind::Mismatch, message));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Compares `Ju`, which forward mode gives: for one random `u`, or for every element of an input.

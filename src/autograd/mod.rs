@@ -3,7 +3,7 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
-mod anomaly;
+pub(crate) mod anomaly;
 mod audit;
 mod budget;
 mod checkpoint;
@@ -25,13 +25,14 @@ pub use crate::tensor::saved::{
 pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_anomaly};
 pub use audit::{Audit, Cut, Finding, Parameter, audit};
 pub use budget::memory_budget;
-pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
+pub use checkpoint::{CheckpointOptions, CheckpointPolicy, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::func::{Batch, Randomness};
+use crate::ops::create::full;
 use crate::tensor::Tensor;
 use crate::tensor::cuts::Cuts;
 use crate::tensor::mode::site;
@@ -223,7 +224,7 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
     let options = GradOptions { grad_outputs, is_grads_batched: false, ..options };
     let inside = batch.run(Randomness::Same, || grad(outputs, inputs, options))?;
     let found: Vec<Tensor> = inside.iter().flatten().cloned().collect();
-    let mut wholes = batch.whole(&found).into_iter();
+    let mut wholes = batch.whole(&found)?.into_iter();
     Ok(inside.iter().map(|g| g.as_ref().and_then(|_| wholes.next())).collect())
 }
 
@@ -245,8 +246,12 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
 /// Source: [torch.autograd.backward](https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html).
 #[track_caller]
 pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    accumulate(self::roots("backward", roots, gradients)?, options)
+}
+
+/// Runs backward, and adds what arrives to the `grad` of leaves, or of inputs.
+fn accumulate(roots: Vec<(Edge, Tensor)>, options: BackwardOptions) -> Result<()> {
     let walk = Walk::of(options.create_graph, options.retain_graph);
-    let roots = self::roots("backward", roots, gradients)?;
     let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate).map(drop) };
     let edges: Vec<_> = inputs.iter().map(Tensor::gradient_edge).collect();
     if inputs.is_empty() || edges.iter().any(Option::is_none) {
@@ -256,17 +261,50 @@ pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: Backwa
     walk.run(roots, Goal::AccumulateInto(&edges, &inputs)).map(drop)
 }
 
+/// [`backward`] from edges instead of tensors, which may be gone.
+///
+/// ```
+/// use wgrad::autograd::{GradientEdge, backward_at};
+/// use wgrad::{BackwardOptions, Device, Tensor};
+/// let dev = Device::cpu();
+/// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
+/// let edge = GradientEdge::of(&(&x * 3.0))?;
+/// backward_at(&[edge], &[Some(Tensor::new([1.0, 10.0], &dev))], BackwardOptions::default())?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 30.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`backward`].
+#[track_caller]
+pub fn backward_at(roots: &[GradientEdge], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    let edges = roots.iter().map(|root| Edge { node: root.node.0.clone(), output: root.output_nr }).collect();
+    accumulate(started("backward", edges, gradients)?, options)
+}
+
 /// The outputs' edges with the gradients to start from.
 #[track_caller]
 fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
-    let mut roots = Vec::with_capacity(outputs.len());
-    for (i, y) in outputs.iter().enumerate() {
-        let Some(edge) = y.gradient_edge() else {
-            return Err(Error::new(
+    let mut edges = Vec::with_capacity(outputs.len());
+    for y in outputs {
+        edges.push(y.gradient_edge().ok_or_else(|| {
+            Error::new(
                 Kind::Graph,
                 format!("{op}: the tensor of shape {:?} does not require grad and has no grad_fn", y.shape()),
-            ));
-        };
+            )
+        })?);
+    }
+    started(op, edges, given)
+}
+
+/// Edges with the gradients to start from.
+#[track_caller]
+fn started(op: &str, edges: Vec<Edge>, given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
+    let mut roots = Vec::with_capacity(edges.len());
+    for (i, edge) in edges.into_iter().enumerate() {
+        let output = &edge.node.outputs[edge.output];
+        // Stands for the result, which may be gone.
+        let y = full(1.0, output.shape.clone(), output.dtype, &output.device);
         let g = match given.get(i).cloned().flatten() {
             Some(g) => {
                 y.expect_same_device(op, &g);
@@ -278,7 +316,7 @@ fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<
                 }
                 g.cast(y.dtype())
             }
-            None if y.numel() == 1 => y.ones_like(),
+            None if y.numel() == 1 => y,
             None => {
                 return Err(Error::new(
                     Kind::Graph,
@@ -388,9 +426,40 @@ impl Tensor {
         Ok(self)
     }
 
-    /// The gradient that backward has stored: in leaves, and where [`Tensor::retain_grad`] asked for it.
+    /// The gradient that backward has stored: in leaves, and where [`Tensor::retain_grad`] asked for it. To ask elsewhere is
+    /// mostly a mistake, of which a warning is logged (crate `log`).
     pub fn grad(&self) -> Option<Tensor> {
-        self.0.meta.lock().grad.clone()
+        let (grad, grad_fn, retains) = {
+            let meta = self.0.meta.lock();
+            (meta.grad.clone(), meta.grad_fn.clone(), meta.retains_grad)
+        };
+        if let Some(Edge { node, .. }) = grad_fn.filter(|_| grad.is_none() && !retains) {
+            let (shape, name, at) = (self.shape(), node.name, node.at);
+            log::warn!(
+                "grad: a result of shape {shape:?}, of {name} recorded at {at}, stores no gradient unless retain_grad is called before backward"
+            );
+        }
+        grad
+    }
+
+    /// Says that the elements were changed by something that is not known of here, so that backward refuses saved values
+    /// of before.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let x = Tensor::ones([2], &Device::cpu()).requires_grad_(true)?;
+    /// let a = &x * 2.0;
+    /// let y = (&a * &a).sum();
+    /// a.increment_version();
+    /// assert!(y.backward().unwrap_err().is_in_place());
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// Source: [torch.autograd.graph.increment_version](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.graph.increment_version).
+    #[track_caller]
+    pub fn increment_version(&self) {
+        let cell = &self.0.cell;
+        cell.rebind(cell.value(), site());
     }
 
     /// Stores a gradient, or none.
