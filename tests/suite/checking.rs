@@ -491,7 +491,6 @@ fn gradcheck_knows_results_batches_and_chance() {
         Ok(x[0].clone())
     };
     assert!(gradcheck(refused, &[&x], all()).unwrap_err().is_graph());
-    // Without batches the fault stays hidden: the rule gives the derivative only of one vector after the other.
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let count = || calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) as f64;
     let by_chance = |x: &[Tensor]| &x[0] + 1e-3 * count();
