@@ -38,13 +38,15 @@ enum Content {
 }
 
 type Payload = Box<dyn Any + Send + Sync>;
+type Unpack = Box<dyn Fn(&Payload) -> Result<Tensor> + Send + Sync>;
+type Keeps = Box<dyn Fn(&Payload) -> Option<Vec<Arc<Value>>> + Send + Sync>;
 
 /// The hooks of one scope.
 struct Pair {
     pack: Box<dyn Fn(Tensor) -> Payload + Send + Sync>,
-    unpack: Box<dyn Fn(&Payload) -> Result<Tensor> + Send + Sync>,
+    unpack: Unpack,
     /// The values that a payload keeps, if that is known.
-    keeps: Box<dyn Fn(&Payload) -> Option<Vec<Arc<Value>>> + Send + Sync>,
+    keeps: Keeps,
 }
 
 #[derive(Clone)]
