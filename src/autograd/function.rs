@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::dual::{below, levels, without_tangents};
-use crate::tensor::mode::{is_grad_enabled, no_grad};
+use crate::tensor::mode::{is_grad_enabled, no_grad, site};
 use crate::tensor::node::{Call, Save, record_all};
 use crate::tensor::{Made, Tensor};
 use parking_lot::Mutex;
@@ -192,7 +192,9 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             function.backward(&ctx, &gradients)?
         };
         if results.len() != call.needs.len() {
-            misuse("apply", format!("{name} gave {} gradients for {} inputs", results.len(), call.needs.len()));
+            // While a rule runs, the line is the forward operation's.
+            let (at, got, wanted) = (site(), results.len(), call.needs.len());
+            misuse(name, format!("recorded at {at}, gave {got} gradients for {wanted} inputs"));
         }
         Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
     };

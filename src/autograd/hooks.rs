@@ -6,6 +6,7 @@ use crate::tensor::Inner;
 use crate::tensor::Tensor;
 use crate::tensor::node::{Hooks, Node, NodeHooks, NodeInner};
 use parking_lot::Mutex;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -61,12 +62,32 @@ impl Tensor {
     /// # Errors
     /// If the tensor does not require grad.
     ///
+    /// # Panics
+    /// Backward panics, with the line of this call, if shape, dtype or device of what the hook gives are not the gradient's.
+    ///
     /// Source: [torch.Tensor.register_hook](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html).
+    #[track_caller]
     pub fn register_hook(
         &self,
         hook: impl Fn(&Tensor) -> Option<Tensor> + Send + Sync + 'static,
     ) -> Result<HookHandle> {
-        self.register("register_hook", move |g| hook(g?))
+        let at = Location::caller();
+        self.register("register_hook", move |g| {
+            let g = g?;
+            let new = hook(g)?;
+            if new.shape() != g.shape() || new.dtype() != g.dtype() || new.device() != g.device() {
+                let (shape, before, devices) = (new.shape(), g.shape(), [new.device().name(), g.device().name()]);
+                let kinds = format!("{} of shape {shape:?} for {} of {before:?}", new.dtype(), g.dtype());
+                misuse(
+                    "register_hook",
+                    format!(
+                        "the hook registered at {at} gave another gradient than it was shown: {kinds}, on {}",
+                        devices.join(" for ")
+                    ),
+                );
+            }
+            Some(new)
+        })
     }
 
     /// [`Tensor::register_hook`] that is told as well if backward comes by without a gradient.

@@ -270,7 +270,10 @@ impl Tensor {
             let shape = self.shape();
             misuse(
                 op,
-                format!("inside of vmap, a batched value cannot be written to a tensor of shape {shape:?} outside"),
+                format!(
+                    "inside of vmap, a batched value cannot be written to a tensor of shape {shape:?} outside; \
+                     make that one an input with a batch dimension"
+                ),
             );
         }
         cell.rebind(value, site());

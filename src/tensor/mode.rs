@@ -9,6 +9,7 @@ thread_local! {
     static MODES: Scopes<Mode> = const { Scopes::new() };
     static MODE: Cell<Mode> = const { Cell::new(Mode::DEFAULT) };
     static SITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    static NODE: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy)]
@@ -108,6 +109,23 @@ pub(crate) fn site() -> &'static Location<'static> {
         // Not in a closure, which would have a line of its own.
         None => Location::caller(),
     }
+}
+
+/// The node whose gradient rule is running.
+pub(crate) fn node() -> Option<&'static str> {
+    NODE.get()
+}
+
+/// Attributes what `f` records to the gradient rule of a node.
+pub(crate) fn in_node<T>(name: Option<&'static str>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<&'static str>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NODE.set(self.0);
+        }
+    }
+    let _restore = Restore(NODE.replace(name));
+    f()
 }
 
 /// Attributes what `f` records to a line.

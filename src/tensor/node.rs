@@ -18,7 +18,7 @@ use crate::tensor::{Inner, Tensor};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,10 +146,10 @@ pub(crate) fn record_all(
     for save in saves {
         saved.push(match save {
             Save::Input(x) => match ys.iter().position(|y| y.is_same(x)) {
-                Some(output) => Saved::new(x, None, Some(output)),
-                None => Saved::new(x, x.gradient_edge(), None),
+                Some(output) => Saved::new(name, x, None, Some(output)),
+                None => Saved::new(name, x, x.gradient_edge(), None),
             },
-            Save::Output => Saved::new(ys[0], None, Some(0)),
+            Save::Output => Saved::new(name, ys[0], None, Some(0)),
         });
     }
     ys[0].0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
@@ -219,6 +219,19 @@ impl Output {
     }
 }
 
+/// The operation that a node is the gradient of: `log_softmax` for `LogSoftmaxBackward0`.
+pub(crate) fn verb(name: &str) -> String {
+    let name = name.split("Backward").next().unwrap_or_default();
+    let mut verb = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && verb.chars().last().is_some_and(char::is_lowercase) {
+            verb.push('_');
+        }
+        verb.extend(c.to_lowercase());
+    }
+    verb
+}
+
 /// A number larger than that of every node recorded so far, and smaller than those to come.
 pub(crate) fn next_order() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -232,7 +245,7 @@ impl NodeInner {
             name: "AccumulateGrad",
             // Run as soon as the gradient is complete, so that it is not kept longer than needed.
             order: u64::MAX,
-            at: site(),
+            at: leaf.0.cell.value().at,
             edges: Vec::new(),
             outputs: [Output::of(leaf)].into_iter().collect(),
             function: Function::Accumulate(leaf.clone()),
@@ -280,11 +293,12 @@ impl NodeInner {
         results.for_each(|saved| saved.move_result(x, place.as_ref()));
     }
 
-    /// What was saved and is still there: `None` for what a hook packed.
-    pub fn saved_values(&self) -> Vec<Option<Arc<Value>>> {
+    /// For each value that was saved and is still there, the values that are kept for it: `None` for what a hook packed
+    /// and nobody can look into.
+    pub fn saved_values(&self) -> Vec<Option<Vec<Arc<Value>>>> {
         match &self.function {
             Function::Accumulate(_) => Vec::new(),
-            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(|s| s.value().cloned()).collect(),
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(Saved::values).collect(),
         }
     }
 
@@ -319,10 +333,12 @@ impl Node {
         self.0.outputs.iter().map(|output| output.shape.to_vec()).collect()
     }
 
-    /// The bytes of the values saved for the gradient rule; what hooks packed is not counted, and neither are numbers that
-    /// stand in all places, as nobody stores them.
+    /// The bytes of the values kept for the gradient rule. Not counted are numbers that stand in all places, as nobody
+    /// stores them, and what hooks packed otherwise than as tensors.
     pub fn saved_bytes(&self) -> usize {
-        self.0.saved_values().iter().flatten().map(|value| value.bytes()).sum()
+        let mut seen = HashSet::new();
+        let values = self.0.saved_values().into_iter().flatten().flatten();
+        values.filter(|value| seen.insert(value.id)).map(|value| value.bytes()).sum()
     }
 
     /// The number of the node in the order of recording; backward runs later ones first.

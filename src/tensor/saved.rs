@@ -1,13 +1,14 @@
 //! What an operation keeps for its gradient rule, and who may keep it in its stead.
 
+use crate::dtype::DType;
 use crate::error::{Error, Kind, Result, misuse};
-use crate::shape::Layout;
+use crate::shape::{Dims, Layout};
 use crate::tensor::device::Device;
 use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
-use crate::tensor::node::{Edge, Function, NodeInner};
+use crate::tensor::node::{Edge, Function, NodeInner, verb};
 use crate::tensor::scopes::Scopes;
-use crate::tensor::value::Value;
+use crate::tensor::value::{Value, with_witness};
 use crate::tensor::{Cell, Meta, Tensor};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -36,16 +37,25 @@ pub(crate) struct Saved {
 enum Content {
     /// The value, with the version its storage had; without one, changes in place do not matter.
     Value { value: Arc<Value>, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
-    /// What a pack hook made of it.
-    Packed { payload: Arc<dyn Any + Send + Sync>, unpack: Unpack },
+    /// What a pack hook made of it, and what it was.
+    Packed { payload: Payload, hooks: Arc<Pair>, shape: Dims, dtype: DType, device: Device },
 }
 
-type Pack = Arc<dyn Fn(Tensor) -> Box<dyn Any + Send + Sync> + Send + Sync>;
-type Unpack = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> Result<Tensor> + Send + Sync>;
+type Payload = Arc<dyn Any + Send + Sync>;
+type Unpack = Box<dyn Fn(&Payload) -> Result<Tensor> + Send + Sync>;
+type Keeps = Box<dyn Fn(&Payload) -> Option<Vec<Arc<Value>>> + Send + Sync>;
+
+/// The hooks of one scope.
+struct Pair {
+    pack: Box<dyn Fn(Tensor) -> Payload + Send + Sync>,
+    unpack: Unpack,
+    /// The values that a payload keeps, if that is known.
+    keeps: Keeps,
+}
 
 #[derive(Clone)]
 enum Hooks {
-    Pair(Pack, Unpack),
+    Pair(Arc<Pair>),
     Disabled(String),
 }
 
@@ -91,6 +101,9 @@ impl Drop for SavedTensorsGuard {
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
+/// # Errors
+/// Backward fails if what `unpack` gives is of another shape, dtype or device than what was packed, or with its own error.
+///
 /// # Panics
 /// An operation panics if its `pack` is called where [`disable_saved_tensors_hooks`] forbids it.
 ///
@@ -100,13 +113,34 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
     pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
     unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
 ) -> SavedTensorsGuard {
+    hooks_that_keep(pack, unpack, |payload: &P| {
+        let payload: &dyn Any = payload;
+        let one = payload.downcast_ref::<Tensor>().map(std::slice::from_ref);
+        let tensors = one.or(payload.downcast_ref::<Vec<Tensor>>().map(Vec::as_slice))?;
+        Some(tensors.iter().map(|x| x.0.cell.value()).collect())
+    })
+}
+
+/// [`saved_tensors_hooks`] of which it is known what values a payload keeps.
+#[track_caller]
+pub(crate) fn hooks_that_keep<P: Send + Sync + 'static>(
+    pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
+    unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
+    keeps: impl Fn(&P) -> Option<Vec<Arc<Value>>> + Send + Sync + 'static,
+) -> SavedTensorsGuard {
     if let Some(why) = HOOKS.with(Scopes::all).iter().rev().find_map(Hooks::disabled) {
         misuse("saved_tensors_hooks", why);
     }
-    let pack: Pack = Arc::new(move |x| Box::new(pack(x)));
-    let unpack: Unpack =
-        Arc::new(move |payload| unpack(payload.downcast_ref().expect("a payload goes back to who packed it")));
-    SavedTensorsGuard::pushed(Hooks::Pair(pack, unpack))
+    SavedTensorsGuard::pushed(Hooks::Pair(Arc::new(Pair {
+        pack: Box::new(move |x| Arc::new(pack(x))),
+        unpack: Box::new(move |payload| unpack(own(payload))),
+        keeps: Box::new(move |payload| keeps(own(payload))),
+    })))
+}
+
+/// A payload as what its hooks made.
+fn own<P: 'static>(payload: &Payload) -> &P {
+    payload.downcast_ref().expect("a payload goes back to who packed it")
 }
 
 /// Until the guard is dropped, what this thread saves for backward waits in the memory of the CPU, and goes back to its
@@ -132,7 +166,8 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
 pub fn save_on_cpu() -> SavedTensorsGuard {
     // A copy, since the tensor may be changed in place on a device that is the CPU.
     let pack = |x: Tensor| (x.device(), x.to_device(&Device::cpu()).map(|x| x.copy()));
-    saved_tensors_hooks(pack, |(device, x)| x.clone()?.to_device(device))
+    let unpack = |(device, x): &(Device, Result<Tensor>)| x.clone()?.to_device(device);
+    hooks_that_keep(pack, unpack, |(_, x)| Some(x.iter().map(|x| x.0.cell.value()).collect()))
 }
 
 /// Until the guard is dropped, [`saved_tensors_hooks`] panics with this message on this thread.
@@ -166,26 +201,36 @@ impl Hooks {
     fn disabled(&self) -> Option<String> {
         match self {
             Hooks::Disabled(message) => Some(message.clone()),
-            Hooks::Pair(..) => None,
+            Hooks::Pair(_) => None,
         }
     }
 }
 
+/// Runs `f` without hooks and without a witness: what it saves and records is nobody's but its own.
+pub(crate) fn without_hooks<T>(f: impl FnOnce() -> T) -> T {
+    HOOKS.with(|all| all.without(|| with_witness(None, f)))
+}
+
 impl Saved {
-    /// Keeps a tensor; `output` tells which result of the node being made it is.
+    /// Keeps a tensor for the node of a name; `output` tells which result of the node being made it is.
     #[track_caller]
-    pub fn new(x: &Tensor, edge: Option<Edge>, output: Option<usize>) -> Saved {
+    pub fn new(by: &str, x: &Tensor, edge: Option<Edge>, output: Option<usize>) -> Saved {
         if x.0.cell.inference && !is_inference() {
+            let shape = x.shape();
             misuse(
-                "save_for_backward",
-                format!("a tensor of shape {:?} made in inference mode cannot be saved; save a copy", x.shape()),
+                &verb(by),
+                format!(
+                    "a tensor of shape {shape:?} made in inference mode cannot be saved for backward; use a copy of it"
+                ),
             );
         }
         let dual = x.0.meta.lock().dual.clone();
-        if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with(Scopes::last) {
+        if let Some(Hooks::Pair(hooks)) = HOOKS.with(Scopes::last) {
             // A hook's own operations are not packed again.
-            let payload = HOOKS.with(|all| all.without(|| pack(x.untracked()))).into();
-            return Saved { content: Content::Packed { payload, unpack }, edge, dual, output, through: None };
+            let payload = without_hooks(|| (hooks.pack)(x.untracked()));
+            let (shape, dtype, device) = (Dims::from_slice(x.shape()), x.dtype(), x.device());
+            let content = Content::Packed { payload, hooks, shape, dtype, device };
+            return Saved { content, edge, dual, output, through: None };
         }
         let operand = x.operand();
         let version = MUTATION.with(Scopes::last).is_none().then(|| x.version());
@@ -214,8 +259,22 @@ impl Saved {
     fn unpack_at(&self, edge: Option<Edge>, by: impl Fn() -> String) -> Result<Tensor> {
         let meta = |grad_fn| Meta { grad_fn, dual: self.dual.clone(), ..Meta::default() };
         let (value, layout, cell, version) = match &self.content {
-            Content::Packed { payload, unpack } => {
-                let x = unpack(payload.as_ref())?;
+            Content::Packed { payload, hooks, shape, dtype, device } => {
+                let x = (hooks.unpack)(payload)?;
+                if x.shape() != &shape[..] || x.dtype() != *dtype || x.device() != *device {
+                    let kind = |dtype: DType, shape: &[usize], device: &Device| {
+                        format!("{dtype} of shape {shape:?} on {}", device.name())
+                    };
+                    return Err(Error::new(
+                        Kind::Graph,
+                        format!(
+                            "backward: a value saved by {} was packed by a hook as {}, and unpacked as {}",
+                            by(),
+                            kind(*dtype, shape, device),
+                            kind(x.dtype(), x.shape(), &x.device()),
+                        ),
+                    ));
+                }
                 let (cell, layout) = (x.0.cell.clone(), x.0.layout.clone());
                 return Ok(Tensor::from_parts(cell, layout, x.dtype(), x.device(), meta(edge), None));
             }
@@ -265,11 +324,11 @@ impl Saved {
         }
     }
 
-    /// The value that is kept alive by it; what a hook packed is not known.
-    pub fn value(&self) -> Option<&Arc<Value>> {
+    /// The values that are kept alive by it, as far as that is known of what a hook packed.
+    pub fn values(&self) -> Option<Vec<Arc<Value>>> {
         match &self.content {
-            Content::Value { value, .. } => Some(value),
-            Content::Packed { .. } => None,
+            Content::Value { value, .. } => Some(vec![value.clone()]),
+            Content::Packed { payload, hooks, .. } => (hooks.keeps)(payload),
         }
     }
 }
