@@ -18,12 +18,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI, SQRT_2};
 macro_rules! draws {
     ($($(#[$doc:meta])* $name:ident $in_place:ident $node:literal ($($p:ident),*) if $legal:expr;
         $distribution:ident |$x:ident, $dtype:tt| $value:expr;)*) => {
-        /// The gradient of what was drawn: 0 for the one input.
-fn no_slope(call: Call) -> Vec<Option<Tensor>> {
-    vec![Some(call.g.zeros_like())]
-}
-
-impl Tensor { $(
+        impl Tensor { $(
             $(#[$doc])*
             #[track_caller]
             pub fn $name($($p: f64,)* shape: impl Ints, options: impl Into<Options>) -> Tensor {
@@ -345,4 +340,9 @@ fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType
 fn as_held(x: Tensor, dtype: DType) -> Tensor {
     let steps = 2.0 / dtype.epsilon();
     if dtype.compute() == dtype { x } else { (x * steps).floor() * (1.0 / steps) }
+}
+
+/// The gradient of what was drawn: 0 for the one input.
+fn no_slope(call: Call) -> Vec<Option<Tensor>> {
+    vec![Some(call.g.zeros_like())]
 }

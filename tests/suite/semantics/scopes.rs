@@ -131,7 +131,7 @@ facts! {
                 vec![(g * &x[0]).sin()]
             };
             let plain = t([0.5, 1.0], dev);
-            region(&[plain.clone()])[0].sum().backward()?;
+            region(std::slice::from_ref(&plain))[0].sum().backward()?;
             let options = CheckpointOptions { early_stop, ..Default::default() };
             checkpoint(region, &[&x], options).remove(0).sum().backward()?;
             assert_eq!(stored(&x), stored(&plain));

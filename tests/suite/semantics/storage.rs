@@ -84,7 +84,8 @@ facts! {
         (&y * 3.0).sum().backward()?;
         assert_eq!(stored(&y), [3.0, 3.0]);
         let y = t([1.0, 2.0], dev) * 1.0;
-        let seen: Arc<Mutex<Vec<(&str, Vec<f32>)>>> = Arc::default();
+        type Seen = Vec<(&'static str, Vec<f32>)>;
+        let seen: Arc<Mutex<Seen>> = Arc::default();
         let note = |name| {
             let seen = seen.clone();
             move |g: &Tensor| { seen.lock().unwrap().push((name, values(g))); None }
