@@ -45,7 +45,7 @@ impl Tensor {
         Ok(self.clone())
     }
 
-    /// Whether this was made in [`inference_mode`].
+    /// Whether this was made in [`inference_mode`](super::inference_mode).
     pub fn is_inference(&self) -> bool {
         self.0.cell.inference
     }
