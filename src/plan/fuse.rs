@@ -169,11 +169,11 @@ impl Fuser<'_> {
         matches!(source, Source::Node(n) if self.inside[n])
     }
 
-    /// Whether a row program computes no costly function too often.
+    /// Whether a row program computes no costly function too often, and no thread goes round too often.
     fn has_program(&self, members: &[usize]) -> bool {
         let mut sorted = members.to_vec();
         sorted.sort_unstable();
-        Program::of(self.flow, &sorted, |n| self.is_output(n)).is_some()
+        Program::of(self.flow, &self.options, &sorted, |n| self.is_output(n)).is_some()
     }
 
     /// Whether somebody outside the members needs a member.

@@ -17,6 +17,10 @@ use std::collections::HashMap;
 pub(super) struct Program {
     pub rows: usize,
     pub cols: usize,
+    /// Whether one thread takes a row, rather than a group.
+    pub by_thread: bool,
+    /// Whether four neighbours are computed at once.
+    pub quads: bool,
     /// The members of one element per row that each pass starts from: the reductions of the pass before, and what follows.
     pub before: Vec<Vec<usize>>,
     /// The members of one element per cell that each pass computes.
@@ -45,8 +49,11 @@ pub(super) fn matrix(flow: &Flow, options: &Options, n: usize) -> Option<(usize,
     fits.then_some((rows, cols))
 }
 
-/// Far from the 65,535 iterations after which llvmpipe leaves a loop.
 const MAX_COLS: usize = 1 << 15;
+/// Iterations of all passes of one thread together: far from the 65,535 after which llvmpipe leaves every loop.
+const MAX_LOOPS: usize = 1 << 15;
+/// Threads of a group that shares a row.
+pub(super) const GROUP: usize = 64;
 /// Times that a function which is not a few instructions may be computed for one cell.
 const MAX_COSTLY: usize = 2;
 
@@ -57,22 +64,34 @@ pub(super) fn is_repeated(layout: &Layout, rows: usize) -> bool {
     })
 }
 
-/// The layout of the rows and that of the columns, if a dimension ends where a row begins.
+/// The layout of the rows and that of the columns, if a dimension ends where a row begins or can be cut there. It depends on
+/// which elements are read in which order alone, and not on how many dimensions say so.
 pub(super) fn split(layout: &Layout, rows: usize) -> Option<(Layout, Layout)> {
-    let mut product = 1;
-    for rank in 0..=layout.shape.len() {
-        if product == rows {
-            // Sizes of 1 go to either side.
-            return Some(layout.split(rank));
+    let mut layout = layout.merged();
+    let (mut rank, mut left) = (0, rows);
+    while left > 1 {
+        let n = *layout.shape.get(rank)?;
+        if left.is_multiple_of(n) {
+            left /= n;
+        } else if n.is_multiple_of(left) {
+            let stride = layout.strides[rank];
+            layout.shape[rank] = left;
+            layout.strides[rank] = stride * (n / left) as isize;
+            layout.shape.insert(rank + 1, n / left);
+            layout.strides.insert(rank + 1, stride);
+            left = 1;
+        } else {
+            return None;
         }
-        product *= layout.shape.get(rank)?;
+        rank += 1;
     }
-    None
+    Some(layout.split(rank))
 }
 
 impl Program {
-    /// The program of members in order, or nothing if a costly function were computed too often.
-    pub fn of(flow: &Flow, members: &[usize], is_output: impl Fn(usize) -> bool) -> Option<Program> {
+    /// The program of members in order, or nothing if a costly function were computed too often, or one thread had too many
+    /// iterations.
+    pub fn of(flow: &Flow, options: &Options, members: &[usize], is_output: impl Fn(usize) -> bool) -> Option<Program> {
         let reduction = members.iter().find(|&&n| is_reduction(flow, n))?;
         let rows = flow.node(*reduction).value.numel();
         let cols = flow.node(*reduction).args[0].layout.numel() / rows;
@@ -88,7 +107,16 @@ impl Program {
         }
         let passes = level.values().max()? + 1;
         let empty = || vec![Vec::new(); passes];
-        let mut program = Program { rows, cols, before: empty(), during: empty(), folds: empty(), stores: empty() };
+        let mut program = Program {
+            rows,
+            cols,
+            by_thread: options.target.processor || cols <= 64,
+            quads: cols.is_multiple_of(4) && cols >= 64,
+            before: empty(),
+            during: empty(),
+            folds: empty(),
+            stores: empty(),
+        };
         for &n in members {
             if is_row(n) {
                 program.before[level[&n]].push(n);
@@ -126,7 +154,19 @@ impl Program {
             program.during[pass] = needed;
         }
         let is_bearable = |(&n, &times): (&usize, &usize)| times <= MAX_COSTLY || !is_costly(&flow.node(n).value.op);
-        times.iter().all(is_bearable).then_some(program)
+        let loops = (0..passes).filter(|&pass| program.has_loop(pass)).count() * program.iterations();
+        (times.iter().all(is_bearable) && loops <= MAX_LOOPS).then_some(program)
+    }
+
+    /// Whether a pass goes over the cells, rather than computing what belongs to the row alone.
+    pub fn has_loop(&self, pass: usize) -> bool {
+        !(self.folds[pass].is_empty() && self.stores[pass].is_empty())
+    }
+
+    /// How often a thread goes round in one pass.
+    fn iterations(&self) -> usize {
+        let cells = if self.quads { 4 } else { 1 };
+        self.cols.div_ceil(cells * if self.by_thread { 1 } else { GROUP })
     }
 }
 

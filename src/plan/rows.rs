@@ -7,7 +7,7 @@
 
 use super::flow::Flow;
 use super::map::Body;
-use super::program::{Program, is_reduction, split};
+use super::program::{GROUP, Program, is_reduction, split};
 use super::reduce::{folded, identity};
 use super::steps::Item;
 use super::wgsl::{Text, element, is_narrow, position, stored};
@@ -19,14 +19,11 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 const XYZW: [&str; 4] = ["x", "y", "z", "w"];
-/// Threads of a group that shares a row.
-const GROUP: usize = 64;
 
 pub(super) fn rows(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let flow = text.flow;
-    let program = Program::of(flow, nodes, |n| writes.contains(&Item::Node(n))).expect("the members were accepted");
-    let by_thread = text.options.target.processor || program.cols <= 64;
-    let quads = program.cols.is_multiple_of(4) && program.cols >= 64;
+    let program =
+        Program::of(flow, text.options, nodes, |n| writes.contains(&Item::Node(n))).expect("the members were accepted");
     let (n_rows, n_cols) = (text.number(program.rows), text.number(program.cols));
     // Rows are stored one by one, by different threads, so no two of them may share a vector.
     for &item in writes {
@@ -36,15 +33,14 @@ pub(super) fn rows(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String
             text.bind(item, element(flow.node(n).value.dtype), true);
         }
     }
-    text.quads = quads;
-    let mut writer =
-        Writer { program: &program, body: Body::new(text, "row"), by_thread, quads, writes, bases: HashMap::new() };
+    text.quads = program.quads;
+    let mut writer = Writer { program: &program, body: Body::new(text, "row"), writes, bases: HashMap::new() };
     for pass in 0..program.during.len() {
         writer.pass(pass);
     }
     let lines = writer.body.lines;
     let group = "let group = w.y * groups.x + w.x;";
-    let (size, row, workgroups) = match by_thread {
+    let (size, row, workgroups) = match program.by_thread {
         // Few rows at a time stay in the cache of a processor; shorter ones do not need to.
         true if text.options.target.processor && program.cols >= 256 => {
             (8, "group * 8u + local", program.rows.div_ceil(8))
@@ -69,8 +65,6 @@ pub(super) fn rows(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String
 struct Writer<'t, 'a> {
     program: &'t Program,
     body: Body<'t, 'a>,
-    by_thread: bool,
-    quads: bool,
     writes: &'t [Item],
     /// The variable that says where an operand's row begins.
     bases: HashMap<(Source, Layout), String>,
@@ -94,10 +88,10 @@ impl<'a> Writer<'_, 'a> {
             }
             self.store_row(n);
         }
-        if program.folds[pass].is_empty() && program.stores[pass].is_empty() {
+        if !program.has_loop(pass) {
             return;
         }
-        let width = if self.quads { 4 } else { 1 };
+        let width = if self.program.quads { 4 } else { 1 };
         self.find_rows(pass);
         for &n in &program.folds[pass] {
             let (t, start) = (self.folded_type(n), identity(fold(self.flow(), n), self.flow().node(n).value.dtype));
@@ -105,7 +99,7 @@ impl<'a> Writer<'_, 'a> {
                 self.line(format!("var a{n}_{c} = {t}({start});"));
             }
         }
-        let (first, step) = if self.by_thread { (0, width) } else { (width, width * GROUP) };
+        let (first, step) = if self.program.by_thread { (0, width) } else { (width, width * GROUP) };
         let first = if first == 0 { "0u".to_owned() } else { format!("local * {first}u") };
         self.line(format!("for (var col = {first}; col < cols; col += {step}u) {{"));
         self.load(pass);
@@ -159,7 +153,7 @@ impl<'a> Writer<'_, 'a> {
 
     /// Loads four neighbours of each operand where they are that.
     fn load(&mut self, pass: usize) {
-        if !self.quads {
+        if !self.program.quads {
             return;
         }
         for arg in self.outside(pass) {
@@ -260,7 +254,7 @@ impl<'a> Writer<'_, 'a> {
             1 => format!("a{n}_0"),
             _ => format!("{f}({f}(a{n}_0, a{n}_1), {f}(a{n}_2, a{n}_3))"),
         };
-        if !self.by_thread {
+        if !self.program.by_thread {
             let partial = format!("partial_{}", self.folded_type(n));
             self.line(format!("{partial}[local] = {x};\n  workgroupBarrier();"));
             self.line(format!("for (var half = {}u; half > 0u; half >>= 1u) {{", GROUP / 2));
@@ -273,7 +267,7 @@ impl<'a> Writer<'_, 'a> {
         let name = self.body.variable('f');
         let x = if self.flow().node(n).value.dtype == DType::Bool { format!("({x} != 0u)") } else { x };
         self.line(format!("let {name} = {x};"));
-        if !self.by_thread {
+        if !self.program.by_thread {
             // Nobody may write the next one's parts before everybody has read this result.
             self.line("workgroupBarrier();");
         }
@@ -287,7 +281,7 @@ impl<'a> Writer<'_, 'a> {
         let dtype = self.flow().node(n).value.dtype;
         let y = self.body.text.bind(Item::Node(n), element(dtype), true);
         let x = stored(dtype, &self.body.names[&n]);
-        let first = if self.by_thread { "" } else { "if (local == 0u) " };
+        let first = if self.program.by_thread { "" } else { "if (local == 0u) " };
         self.line(format!("{first}{{ {y}[row] = {x}; }}"));
     }
 
@@ -295,7 +289,7 @@ impl<'a> Writer<'_, 'a> {
         let dtype = self.flow().node(n).value.dtype;
         let x: Vec<String> = cells.iter().map(|cell| stored(dtype, &cell[&n])).collect();
         let t = element(dtype);
-        if self.quads {
+        if self.program.quads {
             let y = self.body.text.bind(Item::Node(n), quad(t), true);
             self.line(format!("{y}[(row * cols + col) >> 2u] = vec4<{t}>({});", x.join(", ")));
         } else {

@@ -65,7 +65,7 @@ fn products_of_batches_windows_and_many_terms() {
         check("repeated", &[a.clone(), random(&[36, 64], &dev)], |x| x[0].matmul(&x[1]));
         check("heads", &[a], |x| {
             let x = x[0].reshape([6, 40, 4, 9]).permute([0, 2, 1, 3]);
-            x.matmul(&x.t())
+            x.matmul(&x.transpose(-2, -1))
         });
         check("many terms", &[random(&[8, 33_333], &dev), random(&[33_333, 4], &dev)], |x| x[0].matmul(&x[1]));
         check("many tiles", &[random(&[130, 128, 20], &dev), random(&[130, 20, 128], &dev)], |x| x[0].matmul(&x[1]));
@@ -95,6 +95,148 @@ fn row_programs_of_every_size() {
         }
         let x = random(&[4, 20, 3, 64], &dev);
         check("several dimensions", &[x], |x| x[0].layer_norm([3, 64], None, None, 1e-5) * x[0].sum_dim([2, 3], true));
+    }
+}
+
+/// What a network does with rows, each with one result.
+const ROWS: [(&str, fn(&Tensor) -> Tensor); 9] = [
+    ("softmax", |x| x.softmax(-1)),
+    ("log_softmax", |x| x.log_softmax(-1)),
+    ("logsumexp", |x| x.logsumexp(-1, false)),
+    ("layer_norm", |x| x.layer_norm(*x.shape().last().unwrap(), None, None, 1e-5)),
+    ("rms_norm", |x| x.rms_norm(*x.shape().last().unwrap(), None, 1e-5)),
+    ("var", |x| x.var_dim(-1, 1.0, false)),
+    ("sum", |x| x.sum_dim(-1, false)),
+    ("amax", |x| x.amax(-1, true) - x),
+    ("amin", |x| x.tanh().amin(-1, false)),
+];
+
+#[test]
+fn rows_are_read_through_any_view() {
+    type View = fn(&Tensor) -> Tensor;
+    let views: [(&str, View); 9] = [
+        ("transposed", |x| x.t()),
+        ("backwards", |x| x.flip([0, 1])),
+        ("off the quads", |x| x.narrow(1, 1, 64)),
+        ("every second row", |x| x.slice(0, 0, 70, 2)),
+        ("every second column", |x| x.slice(1, 1, 129, 2)),
+        ("one row for all", |x| x.select(0, 3).expand([80, 132])),
+        ("one number for each row", |x| x.narrow(1, 5, 1).expand([70, 64])),
+        ("cut into more rows", |x| x.reshape([140, 66])),
+        ("in four dimensions", |x| x.reshape([7, 10, 12, 11]).permute([2, 0, 3, 1])),
+    ];
+    for dev in twins() {
+        let x = random(&[70, 132], &dev);
+        for (view, of) in views {
+            for (op, f) in ROWS {
+                check(&format!("{op} of {view}"), &[x.clone()], |x| f(&of(&x[0])));
+            }
+        }
+        // One operand is read in as many elements as the other, and has other dimensions.
+        check("two shapes", &[x.clone(), random(&[9240], &dev)], |x| {
+            (x[0].softmax(1).flatten(0, -1) * &x[1]).reshape([70, 132]).sum_dim(1, false)
+        });
+        check("a number", &[x, random(&[], &dev)], |x| (&x[0] * &x[1]).softmax(1) + &x[1]);
+    }
+}
+
+#[test]
+fn rows_of_numbers_that_are_not_finite() {
+    let inf = f32::INFINITY;
+    let special: [&[f32]; 7] =
+        [&[-inf], &[inf], &[f32::NAN], &[-inf, 1.0], &[inf, -inf], &[0.5, inf], &[f32::NAN, -inf]];
+    for dev in twins() {
+        for cols in [5, 64, 131] {
+            // Each row has them at one place of two, of three and so on; the last rows have none.
+            let rows: Vec<Vec<f32>> = (0..70)
+                .map(|r| {
+                    let special = special[r % special.len()];
+                    let every = r / special.len() + 1;
+                    let at = |c: usize| {
+                        if r < 63 && c.is_multiple_of(every) {
+                            special[c / every % special.len()]
+                        } else {
+                            c as f32 / 100.0
+                        }
+                    };
+                    (0..cols).map(at).collect()
+                })
+                .collect();
+            let x = Tensor::from_slice(&rows.concat(), [70, cols], &dev);
+            for (op, f) in ROWS {
+                check(&format!("{op} of {cols}"), &[x.clone()], |x| f(&x[0]));
+            }
+            let largest: Vec<f32> = x.amax(1, false).to_vec().unwrap();
+            for (row, y) in rows.iter().zip(largest) {
+                let has_nan = row.iter().any(|x| x.is_nan());
+                let wanted = row.iter().copied().fold(-inf, f32::max);
+                assert!(y == wanted && !has_nan || y.is_nan() && has_nan, "{row:?}: {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_empty_single_or_longer_than_any_group() {
+    for dev in twins() {
+        for (op, f) in ROWS {
+            check(&format!("{op} of no rows"), &[random(&[0, 300], &dev)], |x| f(&x[0]));
+            check(&format!("{op} of one row"), &[random(&[1, 300], &dev)], |x| f(&x[0]));
+            // More cells than a row program takes, and fewer.
+            check(&format!("{op} of long rows"), &[random(&[2, 40_001], &dev)], |x| f(&x[0]));
+        }
+        for op in [ROWS[0], ROWS[3], ROWS[6]] {
+            // Three passes over such rows are more than the 65,535 iterations after which llvmpipe leaves a loop.
+            check(&format!("{} of many long rows", op.0), &[random(&[64, 30_001], &dev)], |x| op.1(&x[0]));
+            check(&format!("{} of groups", op.0), &[random(&[257, 1030], &dev)], |x| op.1(&x[0]));
+        }
+        check("rows of nothing", &[random(&[300, 0], &dev)], |x| x[0].softmax(1).sum_dim(1, false));
+        check("one number", &[random(&[], &dev)], |x| x[0].softmax(0) + x[0].sum());
+        for shapes in [[[0, 64], [64, 64]], [[64, 0], [0, 64]], [[64, 64], [64, 0]]] {
+            check(&format!("{shapes:?}"), &shapes.map(|shape| random(&shape, &dev)), |x| x[0].matmul(&x[1]));
+        }
+    }
+}
+
+#[test]
+fn narrow_numbers_are_computed_as_the_reference_does() {
+    for dev in twins() {
+        for dtype in [DType::F16, DType::BF16] {
+            for cols in [7, 64, 130] {
+                let x = random(&[70, cols], &dev).cast(dtype);
+                for (op, f) in ROWS {
+                    check(&format!("{op} of {cols} {dtype}"), &[x.clone()], |x| f(&x[0]));
+                    check(&format!("{op} of {cols} {dtype}"), &[x.clone()], |x| f(&x[0].cast(DType::F32)).cast(dtype));
+                }
+            }
+            let (a, b) = (random(&[65, 40], &dev).cast(dtype), random(&[40, 70], &dev).cast(dtype));
+            check(&format!("product of {dtype}"), &[a, b], |x| x[0].matmul(&x[1]));
+        }
+    }
+}
+
+#[test]
+fn a_row_value_has_many_readers() {
+    for dev in twins() {
+        for [rows, cols] in [[70, 64], [65, 131], [300, 512]] {
+            let x = random(&[rows, cols], &dev);
+            let total = x.sum_dim(1, true);
+            let largest = x.amax(1, true);
+            // Some are of the row's size, some of the matrix's, and some read two of them, or what another one made.
+            let all = [
+                &x / &largest,
+                (&x - &total).tanh(),
+                &total * 2.0,
+                (&total + &largest).exp(),
+                (&x * &total).sum_dim(1, true) - &largest,
+                (&x - &largest).exp().sum_dim(0, false),
+                x.gt(&largest.expand_as(&x)).cast(DType::F32).sum_dim(1, true) + &total,
+                total.t().matmul(&x),
+            ];
+            for y in all.iter().chain([&largest, &total]) {
+                y.to_data().unwrap_or_else(|error| panic!("[{rows}, {cols}] on {}: {error}", dev.name()));
+            }
+        }
     }
 }
 
