@@ -1,8 +1,8 @@
 //! How far a GPU's results may lie from the reference's, element by element, when its kernel read what the reference read.
 //!
 //! Operands from outside a kernel are exact. Inside a fused kernel every value carries a bound, which the next operation
-//! turns into a bound of its own by being evaluated at both ends. Bounds are first order: a bound of zero means that the
-//! bits must agree, and an infinite one that anything may come out.
+//! turns into a bound of its own by being evaluated at both ends of each operand, and at the corners of two. A bound of zero
+//! means that the bits must agree, and an infinite one that anything may come out.
 
 use crate::device::cpu::{elements, evaluate};
 use crate::dtype::DType;
@@ -265,6 +265,15 @@ fn map_bound(row: &Row, x: &[f64], e: &[f64], y: f64, dtype: DType) -> f64 {
             bound += moved[0].max(moved[1]);
         }
     }
+    // What each operand does alone says nothing of 0 · 0: both have to be off.
+    if let ([a, b], [d, e]) = (x, e)
+        && *d > 0.0
+        && *e > 0.0
+    {
+        let corners = [(a - d, b - e), (a - d, b + e), (a + d, b - e), (a + d, b + e)];
+        let moved = corners.map(|(a, b)| distance(row.at(&[a, b]), row.at(x)));
+        bound = moved.into_iter().fold(bound, f64::max);
+    }
     if !dtype.is_float() || row.test.tolerance == 0.0 {
         return bound;
     }
@@ -318,6 +327,9 @@ mod tests {
         let tight = map_bound(&rows::add, &[1.0, 2.0], &[0.0, 0.0], 3.0, DType::F32);
         assert!(tight > 0.0 && tight < 1e-6);
         assert!(map_bound(&rows::exp, &[10.0], &[1e-3], 22026.0, DType::F32) > 22.0);
+        // A square of what should be 0 is off by the square of the bound.
+        let square = map_bound(&rows::mul, &[0.0, 0.0], &[1e-7, 1e-7], 0.0, DType::F32);
+        assert!(square >= 1e-14 && square < 1.1e-14);
         assert_eq!(map_bound(&rows::gt, &[1.0, 0.5], &[0.1, 0.1], 1.0, DType::Bool), 0.0);
         assert_eq!(map_bound(&rows::eq, &[1.0, 1.05], &[0.1, 0.0], 0.0, DType::Bool), 1.0);
         assert_eq!(map_bound(&rows::relu, &[-1.0], &[0.0], 0.0, DType::F32), 0.0);

@@ -158,7 +158,7 @@ impl Fuser<'_> {
         let fits = self.is_ordered(&members, at, matrix)
             && self.buffers(&members, matrix.is_none()) <= self.options.max_storage_buffers
             && self.words(&members) <= MAX_WORDS
-            && (matrix.is_none() || self.has_program(&members));
+            && (matrix.is_none() || self.has_program(&members) && !self.updates(&members));
         for &n in &members {
             self.inside[n] = false;
         }
@@ -174,6 +174,20 @@ impl Fuser<'_> {
         let mut sorted = members.to_vec();
         sorted.sort_unstable();
         Program::of(self.flow, &self.options, &sorted, |n| self.is_output(n)).is_some()
+    }
+
+    /// Whether a result could take over the buffer of an input. Row programs read operands again after they have stored
+    /// results, so what is updated step by step is left to a kernel that may overwrite it.
+    fn updates(&self, members: &[usize]) -> bool {
+        let like = |arg: &Arg, n: usize| {
+            let value = &self.flow.node(n).value;
+            value.numel() == arg.layout.numel() && value.dtype == self.flow.dtype(arg.source) && self.is_output(n)
+        };
+        let is_free = |arg: &&Arg| {
+            matches!(arg.source, Source::Input(_)) && self.flow.is_expendable(arg.source) && self.flow.is_whole(arg)
+        };
+        let mut free = members.iter().flat_map(|&n| self.flow.reads(n)).filter(is_free);
+        free.any(|arg| members.iter().any(|&n| like(arg, n)))
     }
 
     /// Whether somebody outside the members needs a member.
