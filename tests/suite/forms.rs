@@ -273,7 +273,7 @@ fn every_optimisation_can_be_off() {
         GpuOptions { rows: false, ..Default::default() },
         GpuOptions { adapted: false, ..Default::default() },
     ] {
-        let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], Device::gpu_with(&options).unwrap());
+        let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::gpu_with(&options).unwrap());
         assert_eq!(x.matmul(&x).sum_dim(1, false).to_vec::<f32>().unwrap(), [17.0, 37.0], "{options:?}");
         // Sums in another order differ by more than any fixed part of them; the twin knows by how much they may.
         let twin = open_gpu_with(&options, true, None).unwrap();
