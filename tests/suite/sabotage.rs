@@ -5,8 +5,8 @@ use crate::cases::Case;
 use crate::common::gpu;
 use crate::derivatives::{check_first, check_second};
 use std::sync::Arc;
-use wgrad::testing::{Fault, Place, Plan, open_gpu, with_rule};
-use wgrad::{Error, Tensor};
+use wgrad::testing::{Fault, Place, Plan, open_gpu, open_gpu_with, with_rule};
+use wgrad::{Device, Error, GpuOptions, Tensor};
 
 /// What the twin says of a computation on a GPU with a fault.
 fn verdict(fault: impl Fn(&mut Plan) + Send + Sync + 'static) -> Option<Error> {
@@ -68,6 +68,59 @@ fn a_wrong_fusion_is_caught() {
         }
     });
     assert!(caught.is_none_or(|error| error.to_string().contains("mul")));
+}
+
+/// Whether the twin notices that a text stands in the place of another one in every kernel.
+fn notices(options: &GpuOptions, changes: &'static [(&str, &str)], f: impl Fn(&Device) -> Tensor) -> bool {
+    let fault: Fault = Arc::new(|plan: &mut Plan| {
+        for kernel in &mut plan.kernels {
+            for (right, wrong) in changes {
+                kernel.wgsl = kernel.wgsl.replace(right, wrong).into();
+            }
+        }
+    });
+    let twin = open_gpu_with(options, true, Some(fault)).unwrap();
+    f(&twin).to_data().is_err_and(|error| error.is_mismatch())
+}
+
+#[test]
+fn a_wrong_row_program_is_caught() {
+    if gpu().is_none() {
+        return;
+    }
+    let softmax = |x: &Tensor| x.softmax(1);
+    let norm = |x: &Tensor| x.layer_norm(64, None, None, 1e-5);
+    let var = |x: &Tensor| x.var_dim(1, 1.0, false);
+    // The last four cells of each row are left out.
+    const SHORT: &[(&str, &str)] = &[("col < cols", "col + 4u < cols")];
+    // The squares are of differences that are off by their rounding: no more than that is forgiven.
+    const LARGE: &[(&str, &str)] = &[("return a * b;", "return a * b * 1.00002;")];
+    let programs: [(&str, fn(&Tensor) -> Tensor, _); 4] =
+        [("softmax", softmax, SHORT), ("layer_norm", norm, SHORT), ("var", var, SHORT), ("var", var, LARGE)];
+    for (name, f, changes) in programs {
+        let x: Vec<f32> = (0..70 * 64).map(|i| (0.7 * i as f32).sin()).collect();
+        let run = |dev: &Device| f(&Tensor::from_slice(&x, [70, 64], dev));
+        assert!(!notices(&GpuOptions::default(), &[], run), "{name} without a fault");
+        assert!(notices(&GpuOptions::default(), changes, run), "{name} with {changes:?}");
+    }
+}
+
+#[test]
+fn a_wrong_tile_is_caught() {
+    if gpu().is_none() {
+        return;
+    }
+    // One line of a tile takes its neighbour's numbers, in the form with subgroups and in the one without.
+    const NEIGHBOUR: &[(&str, &str)] = &[
+        ("subgroupShuffle(x0.x, 0u)", "subgroupShuffle(x0.x, 1u)"),
+        ("tile_b[p + right + 0u]", "tile_b[p + right + 1u]"),
+    ];
+    for adapted in [true, false] {
+        let options = GpuOptions { adapted, ..Default::default() };
+        let run = |dev: &Device| Tensor::rand([64, 64], dev).matmul(&Tensor::rand([64, 64], dev));
+        assert!(!notices(&options, &[], run), "a product without a fault, {options:?}");
+        assert!(notices(&options, NEIGHBOUR, run), "{options:?}");
+    }
 }
 
 #[test]
