@@ -70,9 +70,12 @@ fn a_wrong_fusion_is_caught() {
     assert!(caught.is_none_or(|error| error.to_string().contains("mul")));
 }
 
+/// Texts, and what stands in their place in a wrong kernel.
+type Changes = &'static [(&'static str, &'static str)];
+
 /// Whether the twin notices that a text stands in the place of another one in every kernel.
-fn notices(options: &GpuOptions, changes: &'static [(&str, &str)], f: impl Fn(&Device) -> Tensor) -> bool {
-    let fault: Fault = Arc::new(|plan: &mut Plan| {
+fn notices(options: &GpuOptions, changes: Changes, f: impl Fn(&Device) -> Tensor) -> bool {
+    let fault: Fault = Arc::new(move |plan: &mut Plan| {
         for kernel in &mut plan.kernels {
             for (right, wrong) in changes {
                 kernel.wgsl = kernel.wgsl.replace(right, wrong).into();
@@ -92,10 +95,10 @@ fn a_wrong_row_program_is_caught() {
     let norm = |x: &Tensor| x.layer_norm(64, None, None, 1e-5);
     let var = |x: &Tensor| x.var_dim(1, 1.0, false);
     // The last four cells of each row are left out.
-    const SHORT: &[(&str, &str)] = &[("col < cols", "col + 4u < cols")];
+    const SHORT: Changes = &[("col < cols", "col + 4u < cols")];
     // The squares are of differences that are off by their rounding: no more than that is forgiven.
-    const LARGE: &[(&str, &str)] = &[("return a * b;", "return a * b * 1.00002;")];
-    let programs: [(&str, fn(&Tensor) -> Tensor, _); 4] =
+    const LARGE: Changes = &[("return a * b;", "return a * b * 1.00002;")];
+    let programs: [(&str, fn(&Tensor) -> Tensor, Changes); 4] =
         [("softmax", softmax, SHORT), ("layer_norm", norm, SHORT), ("var", var, SHORT), ("var", var, LARGE)];
     for (name, f, changes) in programs {
         let x: Vec<f32> = (0..70 * 64).map(|i| (0.7 * i as f32).sin()).collect();
@@ -111,7 +114,7 @@ fn a_wrong_tile_is_caught() {
         return;
     }
     // One line of a tile takes its neighbour's numbers, in the form with subgroups and in the one without.
-    const NEIGHBOUR: &[(&str, &str)] = &[
+    const NEIGHBOUR: Changes = &[
         ("subgroupShuffle(x0.x, 0u)", "subgroupShuffle(x0.x, 1u)"),
         ("tile_b[p + right + 0u]", "tile_b[p + right + 1u]"),
     ];
