@@ -329,11 +329,24 @@ mod tests {
         assert!(map_bound(&rows::exp, &[10.0], &[1e-3], 22026.0, DType::F32) > 22.0);
         // A square of what should be 0 is off by the square of the bound.
         let square = map_bound(&rows::mul, &[0.0, 0.0], &[1e-7, 1e-7], 0.0, DType::F32);
-        assert!(square >= 1e-14 && square < 1.1e-14);
+        assert!((square / 1e-14 - 1.0).abs() < 1e-9, "{square:e}");
         assert_eq!(map_bound(&rows::gt, &[1.0, 0.5], &[0.1, 0.1], 1.0, DType::Bool), 0.0);
         assert_eq!(map_bound(&rows::eq, &[1.0, 1.05], &[0.1, 0.0], 0.0, DType::Bool), 1.0);
         assert_eq!(map_bound(&rows::relu, &[-1.0], &[0.0], 0.0, DType::F32), 0.0);
         assert_eq!(map_bound(&rows::exp, &[88.7], &[0.1], 3.3e38, DType::F32), f64::INFINITY);
+    }
+
+    #[test]
+    fn bounds_of_two_operands_are_no_more_than_the_box() {
+        let (x, e) = ([0.7, -1.3], [3e-4, 2e-4]);
+        for row in [&rows::add, &rows::sub, &rows::mul, &rows::div] {
+            let y = row.at(&x);
+            let bound = map_bound(row, &x, &e, y, DType::F32) - map_bound(row, &x, &[0.0; 2], y, DType::F32);
+            let places = (0..121).map(|i| [i / 11, i % 11].map(|k| k as f64 / 5.0 - 1.0));
+            let moved = places.map(|[s, t]| (row.at(&[x[0] + s * e[0], x[1] + t * e[1]]) - y).abs());
+            let farthest = moved.fold(0.0, f64::max);
+            assert!((bound / farthest - 1.0).abs() < 1e-9, "{}: {bound:e} for {farthest:e}", row.name);
+        }
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Device {
     }
 
     /// A device that plays everything on a GPU and on the CPU, and reports the first operation that differs: slow, and
-    /// sure. Values are the CPU's.
+    /// sure. Values are the CPU's. The GPU is opened once more by its name, with every optimisation of [`GpuOptions`] on,
+    /// whatever `gpu` was opened with.
     ///
     /// A flush that finds a difference gives an error ([`Error::is_mismatch`]) that names operation, shapes, source line,
     /// adapter, the largest error and the shader.
