@@ -3,6 +3,7 @@
 
 use crate::cases::all;
 use crate::common::gpu;
+use std::slice::from_ref;
 use wgrad::autograd::{GradOptions, grad};
 use wgrad::testing::{open_gpu, open_gpu_with};
 use wgrad::{ConvOptions, DType, Device, GpuOptions, Tensor};
@@ -98,8 +99,10 @@ fn row_programs_of_every_size() {
     }
 }
 
+type Function = fn(&Tensor) -> Tensor;
+
 /// What a network does with rows, each with one result.
-const ROWS: [(&str, fn(&Tensor) -> Tensor); 9] = [
+const ROWS: [(&str, Function); 9] = [
     ("softmax", |x| x.softmax(-1)),
     ("log_softmax", |x| x.log_softmax(-1)),
     ("logsumexp", |x| x.logsumexp(-1, false)),
@@ -113,8 +116,7 @@ const ROWS: [(&str, fn(&Tensor) -> Tensor); 9] = [
 
 #[test]
 fn rows_are_read_through_any_view() {
-    type View = fn(&Tensor) -> Tensor;
-    let views: [(&str, View); 9] = [
+    let views: [(&str, Function); 9] = [
         ("transposed", |x| x.t()),
         ("backwards", |x| x.flip([0, 1])),
         ("off the quads", |x| x.narrow(1, 1, 64)),
@@ -129,7 +131,7 @@ fn rows_are_read_through_any_view() {
         let x = random(&[70, 132], &dev);
         for (view, of) in views {
             for (op, f) in ROWS {
-                check(&format!("{op} of {view}"), &[x.clone()], |x| f(&of(&x[0])));
+                check(&format!("{op} of {view}"), from_ref(&x), |x| f(&of(&x[0])));
             }
         }
         // One operand is read in as many elements as the other, and has other dimensions.
@@ -164,7 +166,7 @@ fn rows_of_numbers_that_are_not_finite() {
                 .collect();
             let x = Tensor::from_slice(&rows.concat(), [70, cols], &dev);
             for (op, f) in ROWS {
-                check(&format!("{op} of {cols}"), &[x.clone()], |x| f(&x[0]));
+                check(&format!("{op} of {cols}"), from_ref(&x), |x| f(&x[0]));
             }
             let largest: Vec<f32> = x.amax(1, false).to_vec().unwrap();
             for (row, y) in rows.iter().zip(largest) {
@@ -205,8 +207,8 @@ fn narrow_numbers_are_computed_as_the_reference_does() {
             for cols in [7, 64, 130] {
                 let x = random(&[70, cols], &dev).cast(dtype);
                 for (op, f) in ROWS {
-                    check(&format!("{op} of {cols} {dtype}"), &[x.clone()], |x| f(&x[0]));
-                    check(&format!("{op} of {cols} {dtype}"), &[x.clone()], |x| f(&x[0].cast(DType::F32)).cast(dtype));
+                    check(&format!("{op} of {cols} {dtype}"), from_ref(&x), |x| f(&x[0]));
+                    check(&format!("{op} of {cols} {dtype}"), from_ref(&x), |x| f(&x[0].cast(DType::F32)).cast(dtype));
                 }
             }
             let (a, b) = (random(&[65, 40], &dev).cast(dtype), random(&[40, 70], &dev).cast(dtype));
@@ -230,7 +232,7 @@ fn a_row_value_has_many_readers() {
                 (&total + &largest).exp(),
                 (&x * &total).sum_dim(1, true) - &largest,
                 (&x - &largest).exp().sum_dim(0, false),
-                x.gt(&largest.expand_as(&x)).cast(DType::F32).sum_dim(1, true) + &total,
+                x.gt(largest.expand_as(&x)).cast(DType::F32).sum_dim(1, true) + &total,
                 total.t().matmul(&x),
             ];
             for y in all.iter().chain([&largest, &total]) {

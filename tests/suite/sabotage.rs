@@ -98,7 +98,8 @@ fn a_wrong_row_program_is_caught() {
     const SHORT: Changes = &[("col < cols", "col + 4u < cols")];
     // The squares are of differences that are off by their rounding: no more than that is forgiven.
     const LARGE: Changes = &[("return a * b;", "return a * b * 1.00002;")];
-    let programs: [(&str, fn(&Tensor) -> Tensor, Changes); 4] =
+    type Function = fn(&Tensor) -> Tensor;
+    let programs: [(&str, Function, Changes); 4] =
         [("softmax", softmax, SHORT), ("layer_norm", norm, SHORT), ("var", var, SHORT), ("var", var, LARGE)];
     for (name, f, changes) in programs {
         let x: Vec<f32> = (0..70 * 64).map(|i| (0.7 * i as f32).sin()).collect();
