@@ -60,11 +60,11 @@ fn example(args: &Args) -> Result<ExitCode> {
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
     report::draw(&history, &picture).map_err(about(&picture))?;
     println!("wrote {}: loss and accuracy by epoch", picture.display());
-    net.save(&weights).map_err(about(&weights))?;
+    net.save(&weights)?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
 
     // The file holds all that was learned: a network made of it reads the test images exactly as well.
-    let loaded = Mlp::load(&weights, &dev).map_err(about(&weights))?;
+    let loaded = Mlp::load(&weights, &dev)?;
     let (right, again) = (test.right(&net).item()?, test.right(&loaded).item()?);
     if right != again {
         return Err(

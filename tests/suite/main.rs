@@ -15,6 +15,7 @@ mod graphs;
 mod indexing;
 mod kernels;
 mod layers;
+mod looking;
 mod misuse;
 mod modules;
 mod nn;
