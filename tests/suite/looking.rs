@@ -52,7 +52,7 @@ fn a_ledger_tells_bytes_by_operation_and_line() {
         assert!(found[1].1 == first && found[1].3 >= 8 * 4 * 4 && found.len() == 2, "{ledger}");
         assert!(third > second && ledger.bytes() == found[0].3 + found[1].3);
         let text = ledger.to_string();
-        for part in ["1.5 KiB", "3 values", "TanhBackward0", &format!("checking.rs:{second}:")] {
+        for part in ["1.5 KiB", "3 values", "TanhBackward0", &format!("looking.rs:{second}:")] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
         y.backward().unwrap();
@@ -93,7 +93,7 @@ fn dot_has_every_node_and_edge() {
     let edges = dot.matches(" -> ").count();
     // Two products, two sums, tanh, what cross_entropy is, and four leaves; a tree but for the leaves' own edges.
     assert!(nodes >= 10 && edges == nodes - 1, "{dot}");
-    for part in ["TanhBackward0\\n[8, 16] f32\\nsaves 512 B", "leaf\\n[4, 16] f32", "checking.rs:"] {
+    for part in ["TanhBackward0\\n[8, 16] f32\\nsaves 512 B", "leaf\\n[4, 16] f32", "looking.rs:"] {
         assert!(dot.contains(part), "{part} is not in: {dot}");
     }
 }
@@ -121,7 +121,7 @@ fn a_picture_shows_forward_and_backward_of_every_node_once() {
     assert_eq!(svg.matches("<path class=\"forward\"").count(), svg.matches("<path class=\"backward\"").count());
     assert!(svg.matches("<path class=\"forward\"").count() >= dot.matches(" -> ").count());
     for part in
-        [">tanh<", ">TanhBackward0<", ">[8, 16] f32<", ">saves 512 B<", ">checking.rs:", ">output 0<", ">output 1<"]
+        [">tanh<", ">TanhBackward0<", ">[8, 16] f32<", ">saves 512 B<", ">looking.rs:", ">output 0<", ">output 1<"]
     {
         assert!(svg.contains(part), "{part} is not in: {svg}");
     }
@@ -192,8 +192,8 @@ fn an_audit_finds_what_the_loss_did_not_teach() {
             "zero, of shape [2], has a gradient that is zero everywhere.",
             "forgotten, of shape [2], has a path to the loss, and no gradient",
             "free, of shape [2], does not require grad.",
-            &format!("cut by detach at tests/suite/checking.rs:{at}:"),
-            &format!("MulBackward0 used at tests/suite/checking.rs:{by}:"),
+            &format!("cut by detach at tests/suite/looking.rs:{at}:"),
+            &format!("MulBackward0 used at tests/suite/looking.rs:{by}:"),
         ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
