@@ -16,6 +16,12 @@ pub mod guide {
     pub mod training {}
 }
 
+/// Automatic mixed precision: narrow floats where they do no harm, and loss scaling.
+pub mod amp {
+    pub use crate::optim::scaler::{GradScaler, GradScalerOptions};
+    pub use crate::tensor::autocast::{AutocastGuard, autocast, autocast_dtype, no_autocast};
+}
+
 pub mod autograd;
 pub mod data;
 mod device;
@@ -84,6 +90,7 @@ pub mod testing {
     use crate::plan::Options;
     pub use crate::plan::{Place, Plan};
     use crate::tensor::Tensor;
+    pub use crate::tensor::autocast::WIDE;
     use crate::tensor::device::Device;
 
     /// A CPU device of its own, with its own stream of random numbers.

@@ -31,7 +31,7 @@ impl Tensor {
         }
         let y = self.matmul(&w.t());
         match b {
-            Some(b) => y + b,
+            Some(b) => y + b.factor(),
             None => y,
         }
     }
@@ -67,7 +67,7 @@ impl Tensor {
         let by_a = a.matmul(&w.transpose(0, 1).reshape([of_a, out * of_b])).reshape(shape);
         let y = by_a.matmul(&b.unsqueeze(-1)).squeeze(-1);
         match c {
-            Some(c) => y + c,
+            Some(c) => y + c.factor(),
             None => y,
         }
     }

@@ -83,8 +83,9 @@ impl Tensor {
     #[track_caller]
     pub fn vecdot(&self, b: &Tensor, dim: isize) -> Tensor {
         self.expect_float("vecdot");
-        self.expect_multipliable("vecdot", b);
-        let (a, b, dtype) = pair("vecdot", self, b);
+        let (a, b) = self.alike(b);
+        a.expect_multipliable("vecdot", &b);
+        let (a, b, dtype) = pair("vecdot", &a, &b);
         (a * b).sum_dim(dim, false).cast(dtype)
     }
 
@@ -143,12 +144,12 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn tensordot_named(&self, op: &str, b: &Tensor, dims_a: &[isize], dims_b: &[isize]) -> Tensor {
-        self.expect_multipliable(op, b);
-        let shapes = format!("{:?} along {dims_a:?} and {:?} along {dims_b:?}", self.shape(), b.shape());
+        let (mut a, mut b) = (self.factor(), b.factor());
+        a.expect_multipliable(op, &b);
+        let shapes = format!("{:?} along {dims_a:?} and {:?} along {dims_b:?}", a.shape(), b.shape());
         if dims_a.len() != dims_b.len() {
             misuse(op, format!("not as many dimensions of both: {shapes}"));
         }
-        let (mut a, mut b) = (self.clone(), b.clone());
         let la: Labels = (0..a.rank() as u32).collect();
         let mut lb: Labels = (a.rank() as u32..(a.rank() + b.rank()) as u32).collect();
         let mut inner = Labels::new();

@@ -97,6 +97,9 @@ impl Tensor {
     #[track_caller]
     fn norm_over(&self, op: &str, p: f64, dims: Dims, keepdim: bool) -> Tensor {
         self.expect_float(op);
+        if let Some(x) = self.widened("norm") {
+            return x.norm_over(op, p, dims, keepdim);
+        }
         if (p < 0.0 || p.is_infinite()) && self.count(&dims) == 0.0 {
             misuse(op, format!("{:?} has no elements to compare", self.shape()));
         }

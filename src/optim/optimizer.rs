@@ -6,6 +6,7 @@ use crate::state::{StateDict, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Groups of parameters, and the rule by which each group follows its gradients.
 ///
@@ -24,10 +25,13 @@ use crate::tensor::mode::no_grad;
 ///
 /// Source: [torch.optim.Optimizer](https://docs.pytorch.org/docs/stable/optim.html).
 pub struct Optimizer {
+    id: u64,
     groups: Vec<Group>,
     skips_non_finite: bool,
     skipped: Option<Tensor>,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 struct Group {
     rule: Box<dyn Rule>,
@@ -48,7 +52,12 @@ impl Optimizer {
     /// As [`Optimizer::add_group`].
     #[track_caller]
     pub fn new<'a>(rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) -> Optimizer {
-        let mut optimizer = Optimizer { groups: Vec::new(), skips_non_finite: false, skipped: None };
+        let mut optimizer = Optimizer {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            groups: Vec::new(),
+            skips_non_finite: false,
+            skipped: None,
+        };
         optimizer.add_group(rule, parameters);
         optimizer
     }
@@ -259,8 +268,13 @@ impl Optimizer {
         Ok(())
     }
 
+    /// What a scaler knows it by.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Whether all gradients are finite, on the device of the first one.
-    fn finite(&self) -> Option<Tensor> {
+    pub(crate) fn finite(&self) -> Option<Tensor> {
         let finite = self.parameters().filter_map(Tensor::grad).map(|g| g.untracked().isfinite().all());
         finite.reduce(|a, b| a.logical_and(b))
     }

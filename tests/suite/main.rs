@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: one link, easy to carry to a machine with a real GPU.
 
+mod amp;
 mod arithmetic;
 mod blocks;
 mod cases;
