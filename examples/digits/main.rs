@@ -4,18 +4,20 @@
 //!     cargo run --release --example digits -- --device cpu --epochs 10 --json
 //!
 //! Here are the program and its training loop; the network is in `net.rs`, the images are in `data.rs`, and what is
-//! made of the results is in `report.rs`. All of it is plain tensors: nothing is hidden in a layer or a trainer.
+//! made of the results is in `../common/learning.rs`. All of it is plain tensors: nothing is hidden in a layer or a trainer.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
+#[path = "../common/learning.rs"]
+mod learning;
 mod net;
-mod report;
 
 use clap::Parser;
 use common::{Common, Error, Result};
-use data::Set;
+use data::{CLASSES, Set};
 use indicatif::{ProgressBar, ProgressStyle};
+use learning::Epoch;
 use net::Mlp;
 use std::path::{Path, PathBuf};
 use std::{process::ExitCode, time::Instant};
@@ -55,10 +57,10 @@ fn example(args: &Args) -> Result<ExitCode> {
     let (training, test) = (Set::new(&seen, &dev), Set::new(&unseen, &dev));
     let net = Mlp::new(&dev)?;
     let history = train(&net, &training, &test, args.epochs)?;
-    println!("\n{}", report::confusion_table(&test.y.to_vec()?, &net.read(&test.x).to_vec()?));
+    println!("\n{}", learning::confusion_table(&test.y.to_vec()?, &net.read(&test.x).to_vec()?, CLASSES));
 
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
-    report::draw(&history, &picture).map_err(about(&picture))?;
+    learning::draw(&history, &picture).map_err(about(&picture))?;
     println!("wrote {}: loss and accuracy by epoch", picture.display());
     net.save(&weights).map_err(about(&weights))?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
@@ -79,13 +81,6 @@ fn example(args: &Args) -> Result<ExitCode> {
         "seconds": seconds, "epochs": args.epochs, "parameters": net.count(), "files": [picture, weights],
     }));
     Ok(ExitCode::SUCCESS)
-}
-
-/// What is known after an epoch.
-pub struct Epoch {
-    train_loss: f64,
-    test_loss: f64,
-    test_accuracy: f64,
 }
 
 fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Vec<Epoch>> {

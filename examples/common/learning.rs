@@ -1,24 +1,29 @@
-//! What is made of the results: a table and a picture.
+//! What is made of the results of training a classifier: a table and a picture.
 
-use crate::Epoch;
 use crate::common::Result;
-use crate::data::CLASSES;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::ops::Range;
 use std::path::Path;
 
-/// How often each digit was read as which.
-pub fn confusion_table(labels: &[i32], read: &[i32]) -> String {
-    let mut counts = [[0; CLASSES]; CLASSES];
+/// What is known after an epoch.
+pub struct Epoch {
+    pub train_loss: f64,
+    pub test_loss: f64,
+    pub test_accuracy: f64,
+}
+
+/// How often each class was read as which.
+pub fn confusion_table(labels: &[i32], read: &[i32], classes: usize) -> String {
+    let mut counts = vec![vec![0; classes]; classes];
     for (&label, &read) in labels.iter().zip(read) {
         counts[label as usize][read as usize] += 1;
     }
     let mut table = String::from("read as");
-    (0..CLASSES).for_each(|digit| table += &format!("{digit:>4}"));
-    for (digit, row) in counts.iter().enumerate() {
-        table += &format!("\n   is {digit}");
-        row.iter().for_each(|&n| table += &format!("{:>4}", if n == 0 { ".".into() } else { n.to_string() }));
+    (0..classes).for_each(|class| table += &format!("{class:>5}"));
+    for (class, row) in counts.iter().enumerate() {
+        table += &format!("\n   is {class}");
+        row.iter().for_each(|&n| table += &format!("{:>5}", if n == 0 { ".".into() } else { n.to_string() }));
     }
     table + "\n"
 }
