@@ -70,6 +70,7 @@ fn example(args: &Common) -> Result<ExitCode> {
     let unseen = r2(&net, &x, &y)?;
 
     let weights = "target/regression.safetensors";
+    std::fs::create_dir_all("target")?;
     save_safetensors(weights, &net.state_dict().into_iter().collect::<Vec<_>>())?;
     let loaded = network(&dev);
     loaded.load_state_dict(&load_safetensors(weights, &dev)?)?;

@@ -1,6 +1,6 @@
 //! The images: from the four files of MNIST and its relatives, or from the digits that lie beside the examples.
 
-use crate::common::Result;
+use crate::common::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wgrad::data::{Array, CsvOptions, Dataset, Part, Subset, Table, random_split, read_idx};
@@ -64,7 +64,7 @@ pub fn read(folder: Option<&Path>, limit: usize) -> Result<Sets> {
     let part = |name: &str| {
         let images = idx(folder, name)?;
         let n = images.len().min(limit);
-        Ok::<_, crate::common::Error>((images.size, Subset::new(Arc::new(images), (0..n).collect())))
+        Ok::<_, Error>((images.size, Subset::new(Arc::new(images), (0..n).collect())))
     };
     let ((size, training), (other, test)) = (part("train")?, part("t10k")?);
     if size != other {
@@ -75,17 +75,19 @@ pub fn read(folder: Option<&Path>, limit: usize) -> Result<Sets> {
 
 /// One part of the set: `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte`, packed or not.
 fn idx(folder: &Path, name: &str) -> Result<Images> {
-    let bytes = |path: &Path| match read_idx(path)? {
-        (Data::I32(numbers), shape) => {
-            let bytes = numbers.into_iter().map(u8::try_from).collect::<Result<Vec<u8>, _>>();
-            Ok((bytes.map_err(|_| format!("{}: the elements are no bytes", path.display()))?, shape))
-        }
-        _ => Err::<_, crate::common::Error>(format!("{}: the elements are no bytes", path.display()).into()),
+    let bytes = |path: &Path| {
+        let (data, shape) = read_idx(path)?;
+        let bytes = match &data {
+            Data::I32(numbers) => numbers.iter().map(|&x| u8::try_from(x).ok()).collect(),
+            _ => None,
+        };
+        let bytes: Vec<u8> = bytes.ok_or_else(|| format!("{}: its elements are no bytes", path.display()))?;
+        Ok::<_, Error>((bytes, shape))
     };
     let (image_file, label_file) =
         (file(folder, &format!("{name}-images-idx3-ubyte"))?, file(folder, &format!("{name}-labels-idx1-ubyte"))?);
     let ((pixels, shape), (labels, _)) = (bytes(&image_file)?, bytes(&label_file)?);
-    let [n, height @ 4.., width @ 4..] = shape[..] else {
+    let [n, height @ 4..=usize::MAX, width @ 4..=usize::MAX] = shape[..] else {
         return Err(format!("{}: images of at least 4 x 4 pixels, not {shape:?}", image_file.display()).into());
     };
     if n != labels.len() {
@@ -114,7 +116,7 @@ fn digits(limit: usize) -> Result<Sets> {
     let (label, pixels) = columns.split_last().ok_or_else(|| format!("{DIGITS}: it is empty"))?;
     let bytes = |columns: &[&str], most: f32| {
         let numbers = table.tensor(columns, &Device::cpu())?.to_vec::<f32>()?;
-        wgrad::Result::Ok(numbers.into_iter().map(|x| (x * 255.0 / most) as u8).collect::<Vec<_>>())
+        Ok::<_, Error>(numbers.into_iter().map(|x| (x * 255.0 / most) as u8).collect::<Vec<_>>())
     };
     let size = [8, 8];
     let images = Images { pixels: bytes(pixels, 16.0)?, labels: bytes(&[label], 255.0)?, size };

@@ -56,8 +56,8 @@ struct Args {
 const BATCH: usize = 128;
 const TEST_BATCH: usize = 500;
 const LEARNING_RATE: f64 = 2e-3;
-/// Steps in which the learning rate rises.
-const WARMUP: usize = 50;
+/// The part of the steps in which the learning rate rises; then it falls to 0.
+const WARMUP: f64 = 0.1;
 /// Steps from one checkpoint to the next; there is one after every epoch too.
 const SAVE_EVERY: u64 = 100;
 
@@ -118,7 +118,8 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
     let loader = DataLoader::new(training.clone(), dev, options)?;
     let steps = args.epochs as usize * loader.len();
     let mut adamw = AdamW { lr: LEARNING_RATE, weight_decay: 1e-2, ..Default::default() }.over(&net.parameters());
-    let schedule = Schedule::Cosine { t_max: steps.saturating_sub(WARMUP).max(1), eta_min: 0.0 }.after_warmup(WARMUP);
+    let warmup = (WARMUP * steps as f64).ceil() as usize;
+    let schedule = Schedule::Cosine { t_max: (steps - warmup).max(1), eta_min: 0.0 }.after_warmup(warmup);
     let mut scheduler = Scheduler::new(&mut adamw, schedule);
     let mut progress = Progress { total: Tensor::zeros((), dev), history: Vec::new() };
     let mut step = 0;
@@ -156,7 +157,7 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
     let bar = ProgressBar::new(steps as u64).with_style(style).with_position(step);
     let first = step;
     while progress.history.len() < args.epochs as usize {
-        net.train();
+        net.train(true);
         for batch in &loader {
             let (x, y) = batch?;
             let loss = net.forward(&x).cross_entropy(&y);
