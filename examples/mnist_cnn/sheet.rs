@@ -9,7 +9,7 @@ use wgrad::data::Dataset;
 const COLUMNS: usize = 10;
 const ROWS: usize = 5;
 /// The side of an image on the sheet, and the height of the line below it.
-const SIDE: usize = 84;
+const SIDE: usize = 88;
 const LINE: usize = 20;
 
 /// What the network says of an image.
