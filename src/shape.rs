@@ -139,6 +139,15 @@ impl Layout {
         self.offset == 0 && self.numel() == len && self.is_dense()
     }
 
+    /// The length of the shortest buffer that holds all elements.
+    pub fn extent(&self) -> usize {
+        if self.numel() == 0 {
+            return 0;
+        }
+        let reach = |(&n, &stride): (&usize, &isize)| stride.max(0) as usize * (n - 1);
+        self.offset + self.shape.iter().zip(&self.strides).map(reach).sum::<usize>() + 1
+    }
+
     /// Whether two indices may read one element: a dimension does not step over all that the finer ones reach.
     pub fn overlaps(&self) -> bool {
         let mut steps: SmallVec<[(usize, usize); 6]> = self

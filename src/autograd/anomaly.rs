@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::tensor::Tensor;
 use crate::tensor::mode::{at_site, no_grad};
 use crate::tensor::node::NodeInner;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
 /// What is looked for on this thread.
@@ -16,6 +16,30 @@ struct Mode {
 
 thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode { enabled: false, check_nan: true }) };
+    static DOUBTS: RefCell<Vec<Doubt>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What cannot be said before a batch is known: inside of `vmap` gradients have no numbers yet.
+pub(crate) struct Doubt {
+    /// Whether there is a NaN.
+    pub found: Tensor,
+    /// The error if there is.
+    pub error: Error,
+}
+
+/// The doubts that wait for a placeholder of this number or a later one.
+pub(crate) fn take_doubts(since: u64) -> Vec<Doubt> {
+    let waits = |doubt: &mut Doubt| doubt.found.operand().value.waits_for >= since;
+    DOUBTS.with_borrow_mut(|doubts| doubts.extract_if(.., waits).collect())
+}
+
+/// Says the error if its doubt is right, or puts it off until the batch around is known.
+pub(crate) fn settle(Doubt { found, error }: Doubt) -> Result<()> {
+    if found.operand().value.waits_for != 0 {
+        DOUBTS.with_borrow_mut(|doubts| doubts.push(Doubt { found, error }));
+        return Ok(());
+    }
+    if found.item()? != 0.0 { Err(error) } else { Ok(()) }
 }
 
 /// Restores what was before when dropped.
@@ -28,6 +52,9 @@ pub struct AnomalyGuard {
 impl Drop for AnomalyGuard {
     fn drop(&mut self) {
         MODE.set(self.before);
+        if !self.before.enabled {
+            DOUBTS.take();
+        }
     }
 }
 
@@ -35,7 +62,7 @@ impl Drop for AnomalyGuard {
 /// its line; with `check_nan`, it fails at the first node that gives a gradient with a NaN. Infinities pass.
 ///
 /// To know, backward waits for the values of each node before it goes to the next: this is for finding errors, not for
-/// training.
+/// training. Inside of [`vmap`](crate::func::vmap) no value is known before the batch is: the gradients are looked at then.
 ///
 /// ```
 /// use wgrad::autograd::detect_anomaly;
@@ -77,17 +104,16 @@ pub(super) fn checked(
     }
     let _unrecorded = no_grad();
     for (i, g) in gradients.iter().enumerate().filter_map(|(i, g)| Some((i, g.as_ref()?))) {
-        if at_site(node.at, || g.isnan().any()).item()? != 0.0 {
-            let arrived: Vec<_> = gs.iter().flatten().map(Tensor::shape).collect();
-            let (name, shape) = (node.name, g.shape());
-            return Err(Error::new(
-                Kind::Anomaly,
-                format!(
-                    "Function '{name}' returned nan values in its {i}th output. It was recorded at {}; it gave a gradient of shape {shape:?}, and was given {arrived:?}",
-                    line()
-                ),
-            ));
-        }
+        let arrived: Vec<_> = gs.iter().flatten().map(|g| format!("{:?}", g.shape())).collect();
+        let (name, shape, arrived) = (node.name, g.shape(), arrived.join(" and "));
+        let error = Error::new(
+            Kind::Anomaly,
+            format!(
+                "Function '{name}' returned nan values in its {i}th output. It was recorded at {}; it gave a gradient of shape {shape:?} for a result whose gradient has shape {arrived}",
+                line()
+            ),
+        );
+        settle(Doubt { found: at_site(node.at, || g.isnan().any()), error })?;
     }
     Ok(gradients)
 }

@@ -8,7 +8,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
-use crate::tensor::saved::{SavedTensorsGuard, saved_tensors_hooks};
+use crate::tensor::saved::{SavedTensorsGuard, hooks_that_keep};
 use crate::tensor::value::{Operand, Value};
 use crate::tensor::{Cell, Meta, Tensor};
 use parking_lot::Mutex;
@@ -34,10 +34,11 @@ use std::sync::{Arc, Weak};
 /// ```
 ///
 /// # Errors
-/// Backward fails, as without a budget, if a value was changed in place.
+/// Backward fails if a tensor that is still held was changed in place.
 pub fn memory_budget(bytes: usize) -> SavedTensorsGuard {
     let budget = Mutex::new(Budget { bytes, entries: Vec::new() });
-    saved_tensors_hooks(move |x| budget.lock().keep(&x), |entry: &Arc<Entry>| entry.tensor())
+    let pack = move |x: Tensor| budget.lock().keep(&x);
+    hooks_that_keep(pack, |entry: &Arc<Entry>| entry.tensor(), |entry| Some(entry.values()))
 }
 
 struct Budget {
@@ -68,6 +69,13 @@ struct Recipe {
 }
 
 impl Entry {
+    /// What is kept of it, or for it.
+    fn values(&self) -> Vec<Arc<Value>> {
+        let mut all = HashMap::new();
+        self.kept.lock().read(&mut all);
+        all.into_values().collect()
+    }
+
     fn tensor(&self) -> Result<Tensor> {
         if self.cell.upgrade().is_some_and(|cell| cell.version() != self.version) {
             let shape = self.layout.shape.as_slice();

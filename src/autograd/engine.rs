@@ -1,11 +1,12 @@
 //! The walk: later nodes first, each once, when every gradient that flows into it has arrived.
 
 use crate::autograd::anomaly;
+use crate::autograd::hooks::Group;
 use crate::error::{Result, misuse};
 use crate::ops::create::full;
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
-use crate::tensor::mode::{at_site, set_grad_enabled};
+use crate::tensor::mode::{at_site, in_node, set_grad_enabled};
 use crate::tensor::node::{Call, Edge, Function, NodeInner, Output};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -25,10 +26,8 @@ pub(crate) struct Walk {
 
 /// What a run is for.
 pub(crate) enum Goal<'a> {
-    /// Add to the `grad` of every leaf that is reached.
-    Accumulate,
-    /// Add to the `grad` of these tensors only, leaves or not.
-    AccumulateInto(&'a [Option<Edge>], &'a [Tensor]),
+    /// Add to the `grad` of every leaf that is reached, or of those only that these edges lead to.
+    Accumulate(Option<&'a [Option<Edge>]>),
     /// Return the gradients that arrive at these edges.
     Capture(&'a [Option<Edge>]),
     /// As `Capture`, hidden from the hooks at these edges: another run will show them the gradients.
@@ -48,6 +47,8 @@ pub(super) struct Task {
     pub id: u64,
     graph: Reached,
     callbacks: RefCell<Vec<Box<dyn FnOnce()>>>,
+    /// What has arrived so far for groups of tensors.
+    pub groups: RefCell<HashMap<u64, Group>>,
 }
 
 thread_local! {
@@ -79,17 +80,17 @@ impl Walk {
 
     pub fn run(&self, roots: Vec<(Edge, Tensor)>, goal: Goal) -> Result<Vec<Option<Tensor>>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let wanted: &[Option<Edge>] = match &goal {
-            Goal::Accumulate => &[],
-            Goal::AccumulateInto(edges, _) | Goal::Capture(edges) | Goal::Collect(edges) => edges,
+        let wanted: &[Option<Edge>] = match goal {
+            Goal::Accumulate(edges) => edges.unwrap_or_default(),
+            Goal::Capture(edges) | Goal::Collect(edges) => edges,
         };
         let mut graph = Reached::from(&roots, self.since);
-        if !matches!(goal, Goal::Accumulate) {
+        if !matches!(goal, Goal::Accumulate(None)) {
             graph.keep_only_paths_to(wanted);
         }
         let mut waiting = std::mem::take(&mut graph.incoming);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let task = Rc::new(Task { id, graph, callbacks: RefCell::default() });
+        let task = Rc::new(Task { id, graph, callbacks: RefCell::default(), groups: RefCell::default() });
         let graph = &task.graph;
         let _current = Current::of(task.clone());
         let mut captured: Vec<Option<Tensor>> = vec![None; wanted.len()];
@@ -114,19 +115,33 @@ impl Walk {
             }
             let gradients = match arrived.remove(&id) {
                 Some(mut gs) => {
+                    // A node that is only asked for its gradient does not run; a leaf runs to store it.
+                    let adds = matches!((&goal, &node.function), (Goal::Accumulate(_), Function::Accumulate(_)));
+                    let runs = adds || !graph.is_end(&node);
                     // Of what is collected, another run shows the gradients to the hooks.
-                    if !(matches!(goal, Goal::Collect(_)) && graph.is_end(&node)) {
-                        pass_hooks(&node, &mut gs);
+                    if !runs && !matches!(goal, Goal::Collect(_)) {
+                        tensor_hooks(&node, &mut gs);
                     }
                     for (edge, captured) in wanted.iter().zip(&mut captured) {
                         if let Some(edge) = edge.as_ref().filter(|edge| Arc::ptr_eq(&edge.node, &node)) {
                             *captured = gs[edge.output].clone();
                         }
                     }
-                    // A node that is only asked for its gradient has nothing to pass on.
-                    if graph.is_end(&node) { Vec::new() } else { self.call(&node, gs, graph, &goal)? }
+                    if runs {
+                        tensor_hooks(&node, &mut gs);
+                        prehooks(&node, &mut gs);
+                        self.call(&node, gs, graph)?
+                    } else {
+                        Vec::new()
+                    }
                 }
-                None => Vec::new(),
+                None => {
+                    // Whoever waits for several gradients is told that this one does not come.
+                    if !node.hooks.lock().is_empty() {
+                        tensor_hooks(&node, &mut node.outputs.iter().map(|_| None).collect());
+                    }
+                    Vec::new()
+                }
             };
             for (i, edge) in graph.edges(&node).iter().enumerate() {
                 let Some(edge) = edge else { continue };
@@ -143,17 +158,6 @@ impl Walk {
                 }
             }
         }
-        if let Goal::AccumulateInto(_, inputs) = goal {
-            for (i, (x, g)) in inputs.iter().zip(&captured).enumerate() {
-                let meta = x.0.meta.lock();
-                // What retains its gradient has stored it on the way; what is named twice counts once.
-                let stored = meta.retains_grad && meta.grad_fn.is_some() || inputs[..i].iter().any(|y| y.is_same(x));
-                drop(meta);
-                if let Some(g) = g.as_ref().filter(|_| !stored) {
-                    self.accumulate(x, g);
-                }
-            }
-        }
         // A callback may queue another one.
         while let Some(callbacks) = Some(task.callbacks.take()).filter(|all| !all.is_empty()) {
             callbacks.into_iter().for_each(|f| f());
@@ -162,11 +166,11 @@ impl Walk {
     }
 
     /// Runs one node: gradients of its inputs, or for a leaf, its own.
-    fn call(&self, node: &Arc<NodeInner>, gs: Arrived, graph: &Reached, goal: &Goal) -> Result<Vec<Option<Tensor>>> {
+    fn call(&self, node: &Arc<NodeInner>, gs: Arrived, graph: &Reached) -> Result<Vec<Option<Tensor>>> {
         match &node.function {
             Function::Accumulate(leaf) => {
-                if let Some(g) = gs[0].as_ref().filter(|_| matches!(goal, Goal::Accumulate)) {
-                    self.accumulate(leaf, g);
+                if let Some(g) = &gs[0] {
+                    self.accumulate(leaf, g)?;
                 }
                 after_hooks(node, &[], &gs);
                 Ok(Vec::new())
@@ -187,7 +191,7 @@ impl Walk {
                 };
                 // What the rule records belongs to the line of the forward operation.
                 let call = Call { g: &first, gradients: &gs, saved: &values, needs: &needs };
-                let given = at_site(node.at, || rule(call)).map(|gradients| {
+                let given = in_node(Some(node.name), || at_site(node.at, || rule(call))).map(|gradients| {
                     debug_assert_eq!(gradients.len(), node.edges.len(), "{} gives one gradient per input", node.name);
                     after_hooks(node, &gradients, &gs).unwrap_or(gradients)
                 });
@@ -197,34 +201,52 @@ impl Walk {
     }
 
     /// Adds a gradient to the one a tensor has stored, and tells the tensor's hooks.
-    fn accumulate(&self, leaf: &Tensor, g: &Tensor) {
+    fn accumulate(&self, leaf: &Tensor, g: &Tensor) -> Result<()> {
         // Who stopped to require grad since the graph was recorded wants none.
         if !leaf.requires_grad() {
-            return;
+            return Ok(());
         }
-        // Several threads may walk graphs that end in one leaf.
-        let one_at_a_time = leaf.0.accumulating.lock();
-        let old = leaf.0.meta.lock().grad.clone();
-        match old {
-            Some(old) if !self.create_graph => {
+        add_to_grad(
+            leaf,
+            |old| match old {
                 // In place, so that whoever holds the stored gradient sees it grow.
-                old.add_(g).expect("a stored gradient is no leaf that requires grad");
-            }
-            old => {
-                let new = match old {
-                    // A tensor of its own, in row-major order: the gradient that arrived may be someone else's, or a view.
-                    None if self.create_graph => g.copy(),
-                    None => g.untracked().copy(),
-                    Some(old) => &old + g,
-                };
-                let _old = leaf.0.meta.lock().grad.replace(new);
-            }
-        }
-        drop(one_at_a_time);
+                Some(_) if !self.create_graph => None,
+                Some(old) => Some(old + g),
+                // A tensor of its own, in row-major order: the gradient that arrived may be someone else's, or a view.
+                None if self.create_graph => Some(g.copy()),
+                None => Some(g.untracked().copy()),
+            },
+            g,
+        )?;
         let hooks = leaf.0.meta.lock().post_hooks.clone();
         // Copied, so that a hook may remove itself or others.
         let hooks = hooks.lock().clone();
         hooks.into_iter().for_each(|(_, hook)| hook(leaf));
+        Ok(())
+    }
+}
+
+/// Stores what follows from the stored gradient and a new one; `None` adds in place. Several threads may walk graphs that
+/// end in one tensor.
+fn add_to_grad(x: &Tensor, sum: impl Fn(Option<&Tensor>) -> Option<Tensor>, g: &Tensor) -> Result<()> {
+    let stored = || x.grad().map(|old| (old.version(), old));
+    loop {
+        let old = stored();
+        // Recorded before the lock is taken: a hook for new nodes may walk graphs itself.
+        let new = sum(old.as_ref().map(|(_, old)| old));
+        let _one_at_a_time = x.0.accumulating.lock();
+        let unchanged = match (&old, &stored()) {
+            (None, None) => true,
+            (Some((before, a)), Some((now, b))) => a.is_same(b) && (before == now || new.is_none()),
+            _ => false,
+        };
+        match (new, old) {
+            _ if !unchanged => continue,
+            (Some(new), _) => drop(x.0.meta.lock().grad.replace(new)),
+            (None, Some((_, old))) => drop(old.add_(g)?),
+            (None, None) => unreachable!("there is nothing to add to"),
+        }
+        return Ok(());
     }
 }
 
@@ -276,25 +298,14 @@ fn arrive(arrived: &mut HashMap<Id, Arrived>, edge: &Edge, g: Tensor) {
     });
 }
 
-/// Shows the gradients to the hooks of the tensors, in order, stores them where they are to be retained, and shows them
-/// to the hooks of the node.
-fn pass_hooks(node: &Arc<NodeInner>, gs: &mut Arrived) {
+/// Shows the gradients to the hooks of the tensors, in order, and stores them where they are to be retained.
+fn tensor_hooks(node: &Arc<NodeInner>, gs: &mut Arrived) {
     let hooks = node.hooks.lock().clone();
     for (output, hooks) in hooks {
         // Copied, so that a hook may remove itself or others.
         let hooks = hooks.lock().clone();
         for (_, hook) in hooks {
-            let Some(g) = &gs[output] else { break };
-            if let Some(replacement) = hook(g) {
-                if replacement.shape() != g.shape() || replacement.dtype() != g.dtype() {
-                    let (new, old) = (replacement.shape(), g.shape());
-                    let types = format!("{} of shape {new:?} for {} of {old:?}", replacement.dtype(), g.dtype());
-                    let at = node.at;
-                    misuse(
-                        "register_hook",
-                        format!("a hook of a result recorded at {at} gave another gradient than it was shown: {types}"),
-                    );
-                }
+            if let Some(replacement) = hook(gs[output].as_ref()) {
                 gs[output] = Some(replacement);
             }
         }
@@ -302,11 +313,14 @@ fn pass_hooks(node: &Arc<NodeInner>, gs: &mut Arrived) {
     let retains = node.retains.lock().clone();
     for (output, tensor) in retains {
         if let Some((inner, g)) = tensor.upgrade().zip(gs[output].as_ref()) {
-            let old = inner.meta.lock().grad.clone();
-            let new = old.map_or_else(|| g.copy(), |old| old + g);
-            let _old = inner.meta.lock().grad.replace(new);
+            let sum = |old: Option<&Tensor>| Some(old.map_or_else(|| g.copy(), |old| old + g));
+            add_to_grad(&Tensor(inner), sum, g).expect("nothing is changed in place");
         }
     }
+}
+
+/// Shows the gradients to the hooks of the node.
+fn prehooks(node: &Arc<NodeInner>, gs: &mut Arrived) {
     let own = node.own_hooks.lock().clone();
     for (_, hook) in own.into_iter().flat_map(|own| own.before) {
         if let Some(new) = hook(gs) {

@@ -20,6 +20,7 @@
 
 pub use crate::tensor::dual::DualLevel;
 
+use crate::autograd::anomaly::set_detect_anomaly;
 use crate::autograd::engine::{Goal, Walk};
 use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
@@ -97,9 +98,10 @@ pub(crate) fn without_tangent(x: &Tensor, level: u64) -> (Tensor, Option<Tensor>
 }
 
 /// What `g` contributes to `Σ ⟨y, ẋ⟩`: the walk from every `y` back to `g`, with `ẋ` in the place of its gradient.
-fn transpose(g: &Tensor, pairs: Vec<(Tensor, Tensor)>, since: u64) -> Option<Tensor> {
+fn transpose(g: &Tensor, pairs: Vec<(Tensor, Tensor)>, since: u64) -> Result<Option<Tensor>> {
+    // This is no backward of the user's: its gradients are tangents.
+    let _unchecked = set_detect_anomaly(false, false);
     let roots: Vec<_> = pairs.into_iter().filter_map(|(y, tangent)| Some((y.gradient_edge()?, tangent))).collect();
     let walk = Walk { create_graph: is_grad_enabled(), retain_graph: false, since };
-    let tangent = walk.run(roots, Goal::Collect(&[g.gradient_edge()]));
-    tangent.expect("nothing was freed or changed since the rule ran").remove(0)
+    Ok(walk.run(roots, Goal::Collect(&[g.gradient_edge()]))?.remove(0))
 }

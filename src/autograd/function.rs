@@ -4,10 +4,10 @@ use crate::autograd::forward_ad::expect_tangent;
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
-use crate::tensor::Tensor;
 use crate::tensor::dual::{below, levels, without_tangents};
-use crate::tensor::mode::{is_grad_enabled, no_grad};
+use crate::tensor::mode::{is_grad_enabled, no_grad, site};
 use crate::tensor::node::{Call, Save, record_all};
+use crate::tensor::{Made, Tensor};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
@@ -145,22 +145,31 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
         if !among(&results, x) {
             misuse("apply", format!("{} changed an input of shape {:?} that is no result", function.name(), x.shape()));
         }
-        if is_grad_enabled() && x.is_leaf() && x.requires_grad() {
-            let (name, shape) = (function.name(), x.shape());
-            return Err(Error::new(
-                Kind::InPlace,
-                format!("{name}: a leaf that requires grad cannot be changed in place, shape {shape:?}"),
-            ));
-        }
+        x.expect_changeable(function.name())?;
     }
-    // An input that is given back unchanged is another tensor of the graph, with the same elements.
-    let results: Vec<Tensor> =
-        results.into_iter().map(|y| if among(&given, &y) && !among(&dirty, &y) { y.untracked() } else { y }).collect();
+    // What is recorded: of a tensor that stands in the graph already, another one with the same elements.
+    let mut ys: Vec<Tensor> = Vec::with_capacity(results.len());
+    for y in &results {
+        ys.push(match () {
+            () if among(&non_differentiable, y) => y.untracked(),
+            () if among(&dirty, y) => y.snapshot(),
+            () if among(&given, y) => without_tangents(|| {
+                let _unrecorded = no_grad();
+                y.view_as_itself()
+            }),
+            () => y.clone(),
+        });
+    }
+    // A replay of such a view would pass by the gradient rule.
+    for y in ys.iter().filter(|y| y.0.view.is_some()) {
+        y.0.meta.lock().made = Made::ByFunction;
+    }
+    let recorded = |x| results.iter().position(|y| y.is_same(x)).filter(|_| among(&dirty, x) || !among(&given, x));
+    let saves: Vec<Save> = saved.iter().map(|x| Save::Input(recorded(x).map_or(x, |i| &ys[i]))).collect();
     let operands: Vec<&Tensor> = edges.iter().collect();
-    let saves: Vec<Save> = saved.iter().map(Save::Input).collect();
     let shapes: Vec<(Dims, crate::DType, crate::Device)> =
-        results.iter().map(|y| (Dims::from_slice(y.shape()), y.dtype(), y.device())).collect();
-    let ys: Vec<&Tensor> = results.iter().collect();
+        ys.iter().map(|y| (Dims::from_slice(y.shape()), y.dtype(), y.device())).collect();
+    let ys: Vec<&Tensor> = ys.iter().collect();
     let (name, once) = (function.name(), function.once_differentiable());
     let rule = move |call: Call| {
         let gradients: Vec<Option<Tensor>> = call
@@ -183,7 +192,9 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             function.backward(&ctx, &gradients)?
         };
         if results.len() != call.needs.len() {
-            misuse("apply", format!("{name} gave {} gradients for {} inputs", results.len(), call.needs.len()));
+            // While a rule runs, the line is the forward operation's.
+            let (at, got, wanted) = (site(), results.len(), call.needs.len());
+            misuse(name, format!("recorded at {at}, gave {got} gradients for {wanted} inputs"));
         }
         Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
     };
@@ -205,10 +216,21 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             }
         }
     }
-    for y in results.iter().filter(|y| among(&non_differentiable, y)) {
-        y.take_history(None, None, 0);
+    let mut seen = Vec::with_capacity(results.len());
+    for (result, y) in results.into_iter().zip(ys) {
+        seen.push(if among(&non_differentiable, &result) {
+            let mut meta = y.0.meta.lock();
+            let _old = (meta.grad_fn.take(), meta.dual.take());
+            drop(meta);
+            y.clone()
+        } else if among(&dirty, &result) {
+            result.adopt(y);
+            result
+        } else {
+            y.clone()
+        });
     }
-    Ok(results)
+    Ok(seen)
 }
 
 /// For each level one place per result.

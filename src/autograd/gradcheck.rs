@@ -1,8 +1,10 @@
 //! Derivatives against difference quotients: whether the gradients of a function are those of its values.
 
+mod runs;
+
 use crate::autograd::{GradOptions, grad};
 use crate::error::{Error, Kind, Result};
-use crate::func::jvp;
+use crate::func::{Outcome, Tree, jvp};
 use crate::random::Stream;
 use crate::tensor::Tensor;
 use std::ops::Range;
@@ -22,37 +24,49 @@ pub struct GradcheckOptions {
     pub fast_mode: bool,
     /// Compare tangents as well, which forward mode gives; in [`gradgradcheck`] those of the gradients.
     pub check_forward_ad: bool,
+    /// Compare the gradients that [`GradOptions::is_grads_batched`] gives with those of one vector after the other.
+    pub check_batched_grad: bool,
+    /// How far apart two runs of `f`, or of its backward, may be: 0.
+    pub nondet_tol: f64,
 }
 
 impl Default for GradcheckOptions {
     fn default() -> GradcheckOptions {
-        GradcheckOptions { eps: 1e-6, atol: 1e-5, rtol: 1e-3, fast_mode: true, check_forward_ad: false }
+        GradcheckOptions {
+            eps: 1e-6,
+            atol: 1e-5,
+            rtol: 1e-3,
+            fast_mode: true,
+            check_forward_ad: false,
+            check_batched_grad: false,
+            nondet_tol: 0.0,
+        }
     }
 }
 
 /// Compares the gradients of `f`, which backward gives, with `(f(x + ε) - f(x - ε)) / 2ε` at the inputs that require grad.
-/// `f` must give the same values every time. The inputs should be `F64`: differences of `F32` have few digits, so that the
+/// `f` gives a structure of tensors, or a `Result` of one, and must give the same every time. The inputs should be `F64`: differences of `F32` have few digits, so that the
 /// default tolerances are not met.
 ///
 /// ```
 /// use wgrad::autograd::{GradcheckOptions, gradcheck};
 /// use wgrad::{DType, Device, Tensor};
 /// let x = Tensor::new([0.5, -1.3], (&Device::cpu(), DType::F64)).requires_grad_(true)?;
-/// gradcheck(|x| vec![x[0].sin() * &x[0]], &[&x], GradcheckOptions::default())?;
+/// gradcheck(|x| x[0].sin() * &x[0], &[&x], GradcheckOptions::default())?;
 /// // What is cut off by `detach` changes the values, but has no gradient.
-/// let error = gradcheck(|x| vec![x[0].detach() * &x[0]], &[&x], GradcheckOptions::default()).unwrap_err();
+/// let error = gradcheck(|x| x[0].detach() * &x[0], &[&x], GradcheckOptions::default()).unwrap_err();
 /// assert!(error.to_string().contains("output 0 with respect to input 0"));
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
 /// # Errors
-/// If a derivative differs, with the input, the element and both numbers (`is_mismatch`), if no input requires grad, or if
-/// backward fails.
+/// If a derivative differs, with the input, the element and both numbers (`is_mismatch`), if `f` or its backward is not
+/// deterministic, if no input requires grad, or if `f` or backward fails.
 ///
 /// Source: [torch.autograd.gradcheck](https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradcheck.html).
 #[track_caller]
-pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], options: GradcheckOptions) -> Result<()> {
-    Check::new("gradcheck", &|x| Ok(f(x)), inputs, options)?.run()
+pub fn gradcheck<R: Outcome>(f: impl Fn(&[Tensor]) -> R, inputs: &[&Tensor], options: GradcheckOptions) -> Result<()> {
+    Check::new("gradcheck", &|x| Ok(f(x).outcome()?.tensors()), inputs, options)?.run()
 }
 
 /// [`gradcheck`] of the gradients of `f`, as functions of the inputs and of the gradients of the results: second
@@ -62,7 +76,7 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], optio
 /// use wgrad::autograd::{GradcheckOptions, gradgradcheck};
 /// use wgrad::{DType, Device, Tensor};
 /// let x = Tensor::new([0.5, -1.3], (&Device::cpu(), DType::F64)).requires_grad_(true)?;
-/// gradgradcheck(|x| vec![x[0].sin() * &x[0]], &[&x], GradcheckOptions::default())?;
+/// gradgradcheck(|x| x[0].sin() * &x[0], &[&x], GradcheckOptions::default())?;
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
@@ -71,12 +85,12 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Vec<Tensor>, inputs: &[&Tensor], optio
 ///
 /// Source: [torch.autograd.gradgradcheck](https://docs.pytorch.org/docs/stable/generated/torch.autograd.gradcheck.gradgradcheck.html).
 #[track_caller]
-pub fn gradgradcheck(
-    f: impl Fn(&[Tensor]) -> Vec<Tensor>,
+pub fn gradgradcheck<R: Outcome>(
+    f: impl Fn(&[Tensor]) -> R,
     inputs: &[&Tensor],
     options: GradcheckOptions,
 ) -> Result<()> {
-    let values = |x: &[Tensor]| Ok(f(x));
+    let values = |x: &[Tensor]| Ok(f(x).outcome()?.tensors());
     let first = Check::new("gradgradcheck", &values, inputs, options.clone())?;
     let mut all = first.inputs.clone();
     for &output in &first.outputs {
@@ -86,7 +100,7 @@ pub fn gradgradcheck(
     }
     let gradients = |x: &[Tensor]| {
         let (x, v) = x.split_at(inputs.len());
-        let y = f(x);
+        let y = values(x)?;
         let outputs: Vec<&Tensor> = first.outputs.iter().map(|&output| &y[output]).collect();
         if !outputs.iter().any(|y| y.requires_grad()) {
             return Ok(Vec::new());
@@ -134,12 +148,16 @@ impl<'a> Check<'a> {
     }
 
     fn run(&self) -> Result<()> {
+        self.is_deterministic()?;
         if self.options.fast_mode {
             self.projected()?
         } else {
             self.element_by_element()?
         }
-        if self.options.check_forward_ad { self.forward() } else { Ok(()) }
+        if self.options.check_forward_ad {
+            self.forward()?;
+        }
+        if self.options.check_batched_grad { self.batched() } else { Ok(()) }
     }
 
     /// Compares `Ju`, which forward mode gives: for one random `u`, or for every element of an input.

@@ -16,8 +16,11 @@ use std::sync::Arc;
 pub struct Ledger {
     /// One line of the table each; operations that keep nothing have none.
     pub entries: Vec<Entry>,
-    /// How many values hooks have packed: their bytes are not known.
+    /// How many values hooks have packed otherwise than as tensors: their bytes are not known.
     pub packed: usize,
+    /// The bytes that wait on another device than the operation's, as with [`save_on_cpu`](super::save_on_cpu); they are
+    /// part of the sum.
+    pub elsewhere_bytes: usize,
     /// The bytes that the graph's leaves hold anyway; they are part of the sum.
     pub leaf_bytes: usize,
 }
@@ -49,6 +52,9 @@ impl fmt::Display for Ledger {
         if self.leaf_bytes > 0 {
             write!(f, ", {} of it in leaves", size(self.leaf_bytes))?;
         }
+        if self.elsewhere_bytes > 0 {
+            write!(f, ", {} of it on another device", size(self.elsewhere_bytes))?;
+        }
         if self.packed > 0 {
             write!(f, ", and {} values packed by hooks", self.packed)?;
         }
@@ -63,7 +69,8 @@ impl fmt::Display for Ledger {
 }
 
 /// The ledger of the graph that hangs on some tensors. A value that several operations keep counts once, for the first of
-/// them; what backward has freed does not count.
+/// them; what backward has freed does not count. Under a budget, in a checkpoint and on the CPU it counts what is kept: the
+/// values that others are computed again from, a region's inputs, and the copies.
 ///
 /// ```
 /// use wgrad::autograd::graph::ledger;
@@ -82,13 +89,11 @@ pub fn ledger(ys: &[&Tensor]) -> Ledger {
         nodes.iter().filter_map(Node::variable).map(|leaf| Arc::as_ptr(&leaf.operand().value)).collect();
     let mut seen = HashSet::new();
     let mut lines: HashMap<(&str, &Location), usize> = HashMap::new();
-    let (mut entries, mut packed, mut leaf_bytes) = (Vec::<Entry>::new(), 0, 0);
+    let (mut entries, mut packed, mut leaf_bytes, mut elsewhere_bytes) = (Vec::<Entry>::new(), 0, 0, 0);
     for node in &nodes {
-        for value in node.0.saved_values() {
-            let Some(value) = value else {
-                packed += 1;
-                continue;
-            };
+        let saved = node.0.saved_values();
+        packed += saved.iter().filter(|values| values.is_none()).count();
+        for value in saved.into_iter().flatten().flatten() {
             if value.bytes() == 0 || !seen.insert(Arc::as_ptr(&value)) {
                 continue;
             }
@@ -98,11 +103,12 @@ pub fn ledger(ys: &[&Tensor]) -> Ledger {
             });
             entries[at].values += 1;
             entries[at].bytes += value.bytes();
+            elsewhere_bytes += if value.device == node.0.outputs[0].device { 0 } else { value.bytes() };
             leaf_bytes += if leaves.contains(&Arc::as_ptr(&value)) { value.bytes() } else { 0 };
         }
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.bytes));
-    Ledger { entries, packed, leaf_bytes }
+    Ledger { entries, packed, elsewhere_bytes, leaf_bytes }
 }
 
 /// The graph that hangs on some tensors, for Graphviz: arrows go where gradients go.
@@ -153,6 +159,12 @@ pub(super) fn reached(ys: &[&Tensor]) -> Vec<Node> {
     // Leaves carry the largest number.
     nodes.sort_by_key(|node| node.sequence_nr().wrapping_add(1));
     nodes
+}
+
+/// The bytes that a node keeps and none that was seen before.
+fn first_saved(node: &Node, seen: &mut HashSet<u64>) -> usize {
+    let values = node.0.saved_values().into_iter().flatten().flatten();
+    values.filter(|value| seen.insert(value.id)).map(|value| value.bytes()).sum()
 }
 
 /// The shapes and types of a node's results.

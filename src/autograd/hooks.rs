@@ -6,6 +6,7 @@ use crate::tensor::Inner;
 use crate::tensor::Tensor;
 use crate::tensor::node::{Hooks, Node, NodeHooks, NodeInner};
 use parking_lot::Mutex;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -45,6 +46,7 @@ where
 impl Tensor {
     /// Calls `hook` with the gradient of this tensor whenever backward has it complete. A tensor it returns takes the
     /// gradient's place. Hooks run in the order they were registered, with recording off unless backward creates a graph.
+    /// They belong to the node that made the tensor: after a change in place they see the gradient of what was there before.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -60,12 +62,41 @@ impl Tensor {
     /// # Errors
     /// If the tensor does not require grad.
     ///
+    /// # Panics
+    /// Backward panics, with the line of this call, if shape, dtype or device of what the hook gives are not the gradient's.
+    ///
     /// Source: [torch.Tensor.register_hook](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html).
+    #[track_caller]
     pub fn register_hook(
         &self,
         hook: impl Fn(&Tensor) -> Option<Tensor> + Send + Sync + 'static,
     ) -> Result<HookHandle> {
-        Ok(push(&self.hooks("register_hook")?, Arc::new(hook)))
+        let at = Location::caller();
+        self.register("register_hook", move |g| {
+            let g = g?;
+            let new = hook(g)?;
+            if new.shape() != g.shape() || new.dtype() != g.dtype() || new.device() != g.device() {
+                let (shape, before, devices) = (new.shape(), g.shape(), [new.device().name(), g.device().name()]);
+                let kinds = format!("{} of shape {shape:?} for {} of {before:?}", new.dtype(), g.dtype());
+                misuse(
+                    "register_hook",
+                    format!(
+                        "the hook registered at {at} gave another gradient than it was shown: {kinds}, on {}",
+                        devices.join(" for ")
+                    ),
+                );
+            }
+            Some(new)
+        })
+    }
+
+    /// [`Tensor::register_hook`] that is told as well if backward comes by without a gradient.
+    fn register(
+        &self,
+        op: &str,
+        hook: impl Fn(Option<&Tensor>) -> Option<Tensor> + Send + Sync + 'static,
+    ) -> Result<HookHandle> {
+        Ok(push(&self.hooks(op)?, Arc::new(hook)))
     }
 
     /// Calls `hook` with this leaf whenever backward has added to its [`Tensor::grad`]: to take a step with the gradient
@@ -206,9 +237,7 @@ impl Member {
 }
 
 /// What has arrived for a group of tensors in one run of backward.
-#[derive(Default)]
-struct Group {
-    task: u64,
+pub(super) struct Group {
     left: usize,
     gradients: Vec<Option<Tensor>>,
 }
@@ -249,24 +278,21 @@ pub fn register_multi_grad_hook(
         });
     }
     let members = Arc::new(members);
-    let (hook, groups) = (Arc::new(hook), Arc::new(Mutex::new(Vec::<Group>::new())));
+    let (hook, id) = (Arc::new(hook), next_id());
     let mut handle = HookHandle(Vec::new());
     for (i, x) in tensors.iter().enumerate() {
-        let (hook, groups, members) = (hook.clone(), groups.clone(), members.clone());
-        let one = x.register_hook(move |g| {
+        let (hook, members) = (hook.clone(), members.clone());
+        let one = x.register("register_multi_grad_hook", move |g| {
             let task = Task::current()?;
-            let mut all = groups.lock();
-            let at = all.iter().position(|group| group.task == task.id).unwrap_or_else(|| {
-                let left = members.iter().filter(|member| member.runs_in(&task)).count();
-                all.push(Group { task: task.id, left, gradients: vec![None; members.len()] });
-                all.len() - 1
+            let mut group = task.groups.borrow_mut().remove(&id).unwrap_or_else(|| Group {
+                left: members.iter().filter(|member| member.runs_in(&task)).count(),
+                gradients: vec![None; members.len()],
             });
-            all[at].gradients[i] = Some(g.clone());
-            all[at].left -= 1;
-            if all[at].left == 0 {
-                let group = all.swap_remove(at);
-                drop(all);
-                hook(&group.gradients);
+            group.gradients[i] = g.cloned();
+            group.left -= 1;
+            match group.left {
+                0 => hook(&group.gradients),
+                _ => drop(task.groups.borrow_mut().insert(id, group)),
             }
             None
         })?;

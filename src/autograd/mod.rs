@@ -3,7 +3,7 @@
 //! Gradient rules are written in tensor operations, so a walk only records more of them: gradients of gradients follow
 //! from nothing. This module does not know any operation.
 
-mod anomaly;
+pub(crate) mod anomaly;
 mod audit;
 mod budget;
 mod checkpoint;
@@ -13,6 +13,7 @@ mod function;
 mod gradcheck;
 pub mod graph;
 mod hooks;
+mod leaf;
 
 pub use crate::ops::composite::by_definition;
 pub use crate::tensor::mode::{
@@ -25,17 +26,16 @@ pub use crate::tensor::saved::{
 pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_anomaly};
 pub use audit::{Audit, Cut, Finding, Parameter, audit};
 pub use budget::memory_budget;
-pub use checkpoint::{CheckpointOptions, checkpoint, checkpoint_sequential};
+pub use checkpoint::{CheckpointOptions, CheckpointPolicy, checkpoint, checkpoint_sequential};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 pub(crate) use hooks::{List, push};
 
-use crate::error::{Error, Kind, Result, misuse};
+use crate::error::{Error, Kind, Result};
 use crate::func::{Batch, Randomness};
+use crate::ops::create::full;
 use crate::tensor::Tensor;
-use crate::tensor::cuts::Cuts;
-use crate::tensor::mode::site;
 use crate::tensor::node::Edge;
 use engine::{Goal, Walk};
 
@@ -224,7 +224,7 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
     let options = GradOptions { grad_outputs, is_grads_batched: false, ..options };
     let inside = batch.run(Randomness::Same, || grad(outputs, inputs, options))?;
     let found: Vec<Tensor> = inside.iter().flatten().cloned().collect();
-    let mut wholes = batch.whole(&found).into_iter();
+    let mut wholes = batch.whole(&found)?.into_iter();
     Ok(inside.iter().map(|g| g.as_ref().and_then(|_| wholes.next())).collect())
 }
 
@@ -246,28 +246,66 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
 /// Source: [torch.autograd.backward](https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html).
 #[track_caller]
 pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    accumulate(self::roots("backward", roots, gradients)?, options)
+}
+
+/// Runs backward, and adds what arrives to the `grad` of leaves, or of inputs.
+fn accumulate(roots: Vec<(Edge, Tensor)>, options: BackwardOptions) -> Result<()> {
     let walk = Walk::of(options.create_graph, options.retain_graph);
-    let roots = self::roots("backward", roots, gradients)?;
-    let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate).map(drop) };
-    let edges: Vec<_> = inputs.iter().map(Tensor::gradient_edge).collect();
+    let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate(None)).map(drop) };
+    // A result is asked to retain its gradient, as in PyTorch; leaves store theirs.
+    let edges: Vec<_> = inputs.iter().map(|x| x.retain_grad().ok().and_then(|()| x.gradient_edge())).collect();
     if inputs.is_empty() || edges.iter().any(Option::is_none) {
         let what = if inputs.is_empty() { "the list of inputs is empty" } else { "an input does not require grad" };
         return Err(Error::new(Kind::Graph, format!("backward: {what}")));
     }
-    walk.run(roots, Goal::AccumulateInto(&edges, &inputs)).map(drop)
+    walk.run(roots, Goal::Accumulate(Some(&edges))).map(drop)
+}
+
+/// [`backward`] from edges instead of tensors, which may be gone.
+///
+/// ```
+/// use wgrad::autograd::{GradientEdge, backward_at};
+/// use wgrad::{BackwardOptions, Device, Tensor};
+/// let dev = Device::cpu();
+/// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
+/// let edge = GradientEdge::of(&(&x * 3.0))?;
+/// backward_at(&[edge], &[Some(Tensor::new([1.0, 10.0], &dev))], BackwardOptions::default())?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 30.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`backward`].
+#[track_caller]
+pub fn backward_at(roots: &[GradientEdge], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    let edges = roots.iter().map(|root| Edge { node: root.node.0.clone(), output: root.output_nr }).collect();
+    accumulate(started("backward", edges, gradients)?, options)
 }
 
 /// The outputs' edges with the gradients to start from.
 #[track_caller]
 fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
-    let mut roots = Vec::with_capacity(outputs.len());
-    for (i, y) in outputs.iter().enumerate() {
-        let Some(edge) = y.gradient_edge() else {
-            return Err(Error::new(
+    let mut edges = Vec::with_capacity(outputs.len());
+    for y in outputs {
+        edges.push(y.gradient_edge().ok_or_else(|| {
+            Error::new(
                 Kind::Graph,
                 format!("{op}: the tensor of shape {:?} does not require grad and has no grad_fn", y.shape()),
-            ));
-        };
+            )
+        })?);
+    }
+    started(op, edges, given)
+}
+
+/// Edges with the gradients to start from.
+#[track_caller]
+fn started(op: &str, edges: Vec<Edge>, given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
+    let mut roots = Vec::with_capacity(edges.len());
+    for (i, edge) in edges.into_iter().enumerate() {
+        let output = &edge.node.outputs[edge.output];
+        // Stands for the result, which may be gone.
+        let y = full(1.0, output.shape.clone(), output.dtype, &output.device);
         let g = match given.get(i).cloned().flatten() {
             Some(g) => {
                 y.expect_same_device(op, &g);
@@ -279,7 +317,7 @@ fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<
                 }
                 g.cast(y.dtype())
             }
-            None if y.numel() == 1 => y.ones_like(),
+            None if y.numel() == 1 => y,
             None => {
                 return Err(Error::new(
                     Kind::Graph,
@@ -325,101 +363,5 @@ impl Tensor {
     #[track_caller]
     pub fn backward_with(&self, gradient: Option<&Tensor>, options: BackwardOptions) -> Result<()> {
         backward(&[self], &[gradient.cloned()], options)
-    }
-
-    /// Whether operations on this tensor shall be recorded; gives the tensor itself back.
-    ///
-    /// # Errors
-    /// If the tensor is a result of recorded operations and is asked to require no grad: detach it instead.
-    ///
-    /// # Panics
-    /// If the elements are no floats.
-    #[track_caller]
-    pub fn requires_grad_(&self, requires_grad: bool) -> Result<Tensor> {
-        if requires_grad && !self.dtype().is_float() {
-            misuse(
-                "requires_grad_",
-                format!("only floats can require grad, not {} elements of shape {:?}", self.dtype(), self.shape()),
-            );
-        }
-        if requires_grad && self.is_inference() && !is_inference() {
-            return Err(Error::new(
-                Kind::Graph,
-                format!("requires_grad_: a tensor of shape {:?} made in inference mode; copy it first", self.shape()),
-            ));
-        }
-        let mut meta = self.refreshed();
-        if meta.grad_fn.is_some() && !requires_grad {
-            return Err(Error::new(
-                Kind::Graph,
-                format!(
-                    "requires_grad_: a result of recorded operations, of shape {:?}, always requires grad; detach it",
-                    self.shape()
-                ),
-            ));
-        }
-        if meta.grad_fn.is_none() {
-            meta.requires_grad = requires_grad;
-        }
-        drop(meta);
-        Ok(self.clone())
-    }
-
-    /// Whether this was made in [`inference_mode`].
-    pub fn is_inference(&self) -> bool {
-        self.0.cell.inference
-    }
-
-    /// Takes this tensor out of the graph: it becomes a leaf that requires no grad.
-    ///
-    /// # Errors
-    /// If the tensor is a view: its base would still have a history.
-    #[track_caller]
-    pub fn detach_(&self) -> Result<&Tensor> {
-        if self.0.view.is_some() {
-            let shape = self.shape();
-            return Err(Error::new(Kind::Graph, format!("detach_: a view, of shape {shape:?}; use detach")));
-        }
-        if self.requires_grad() {
-            self.0.meta.lock().cuts = Cuts::at(site());
-        }
-        let history = self.0.meta.lock().history + 1;
-        self.take_history(None, None, history);
-        self.0.meta.lock().requires_grad = false;
-        Ok(self)
-    }
-
-    /// The gradient that backward has stored: in leaves, and where [`Tensor::retain_grad`] asked for it.
-    pub fn grad(&self) -> Option<Tensor> {
-        self.0.meta.lock().grad.clone()
-    }
-
-    /// Stores a gradient, or none.
-    ///
-    /// # Panics
-    /// If shape, dtype or device are not this tensor's.
-    #[track_caller]
-    pub fn set_grad(&self, grad: Option<Tensor>) {
-        if let Some(g) = &grad {
-            self.expect_same_device("set_grad", g);
-            if g.shape() != self.shape() || g.dtype() != self.dtype() {
-                misuse(
-                    "set_grad",
-                    format!(
-                        "the gradient is {} of shape {:?}, the tensor {} of {:?}",
-                        g.dtype(),
-                        g.shape(),
-                        self.dtype(),
-                        self.shape()
-                    ),
-                );
-            }
-        }
-        let _old = std::mem::replace(&mut self.0.meta.lock().grad, grad);
-    }
-
-    /// Forgets the stored gradient, so that the next backward starts anew.
-    pub fn zero_grad(&self) {
-        let _old = self.0.meta.lock().grad.take();
     }
 }

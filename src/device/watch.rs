@@ -19,6 +19,8 @@ pub(super) struct Watched {
     pub id: u64,
     op: &'static str,
     at: &'static Location<'static>,
+    /// The node whose rule recorded it, in backward.
+    node: Option<&'static str>,
     shape: Dims,
     dtype: DType,
     /// Whether one of its operands is a number that is not finite.
@@ -34,34 +36,39 @@ pub(super) struct Watch {
 
 impl Watched {
     pub fn of(graph: &Graph, node: &Node) -> Watched {
-        let Value { id, op, at, shape, dtype, .. } = &*node.value;
+        let Value { id, op, at, node: rule, shape, dtype, .. } = &*node.value;
         let is_bad = |source: Source| match source {
             Source::Node(n) => matches!(graph.nodes[n].value.op, Op::Full(x) if !x.is_finite()),
             Source::Input(_) => false,
         };
         let reads_number = node.args.iter().any(|arg| is_bad(arg.source));
-        Watched { id: *id, op: op.name(), at, shape: shape.clone(), dtype: *dtype, reads_number }
+        Watched { id: *id, op: op.name(), at, node: *rule, shape: shape.clone(), dtype: *dtype, reads_number }
     }
 
     /// The error that its result is not finite at row-major position `i`.
     pub fn error(&self, i: usize, reads_bad: bool) -> Error {
-        let Watched { op, at, shape, dtype, reads_number, .. } = self;
+        let Watched { op, at, node, shape, dtype, reads_number, .. } = self;
         let mut rest = i;
         let mut index: Vec<usize> = shape.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
         index.reverse();
         let inputs = if reads_bad || *reads_number { "not finite already" } else { "finite" };
         let (file, line) = (at.file(), at.line());
+        let within = node.map_or("recorded".into(), |node| format!("in {node}, of the operation recorded"));
         let message = format!(
             "{op}: the result of shape {shape:?} and type {dtype} is not finite, first at {index:?}; its inputs were {inputs} \
-             (recorded at {file}:{line})"
+             ({within} at {file}:{line})"
         );
         Error::new(Kind::NonFinite, message)
     }
 }
 
 impl Watch {
+    /// Turning it off forgets what was found.
     pub fn set(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
+        if !on {
+            *self.found.lock() = None;
+        }
     }
 
     /// Whether every result is looked at.

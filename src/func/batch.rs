@@ -14,14 +14,15 @@
 
 use super::lead::{Batched, Known, leading, recorded};
 use super::trace::boundary;
+use crate::autograd::anomaly::{Doubt, settle, take_doubts};
 use crate::autograd::engine::{Goal, Walk};
-use crate::error::misuse;
+use crate::error::Result;
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::dual::{below, levels, without_tangents};
 use crate::tensor::hole::{Randomness, Run};
-use crate::tensor::mode::{is_grad_enabled, site};
-use crate::tensor::node::{Edge, Function, Save, next_order, record};
+use crate::tensor::mode::{in_node, is_grad_enabled, site};
+use crate::tensor::node::{Edge, Function, Save, next_order, record_all};
 use crate::tensor::value::Value;
 use crate::tensor::{Cell, Meta, Tensor};
 use parking_lot::Mutex;
@@ -84,14 +85,22 @@ impl Batch {
         leaf
     }
 
+    /// Goes on with a tensor as it is now: it is about to be changed in place.
+    pub fn remember(&mut self, whole: &Tensor) {
+        for x in self.wholes.iter_mut().filter(|x| x.is_same(whole)) {
+            *x = whole.remembered(whole.gradient_edge());
+        }
+    }
+
     /// Whether a value inside differs between the elements.
     pub fn varies(&self, inside: &Tensor) -> bool {
         inside.operand().value.waits_for >= self.element.id
     }
 
-    /// What values inside are for the whole batch, along a new first dimension.
+    /// What values inside are for the whole batch, along a new first dimension; the error of an anomaly that is among them
+    /// for one element.
     #[track_caller]
-    pub fn whole(&self, inside: &[Tensor]) -> Vec<Tensor> {
+    pub fn whole(&self, inside: &[Tensor]) -> Result<Vec<Tensor>> {
         let mut known = self.kept.lock().clone();
         known.insert(self.element.id, Batched::whole(self.number(&self.element)));
         for (hole, whole) in self.holes.iter().zip(&self.wholes) {
@@ -101,7 +110,11 @@ impl Batch {
         for inside in inside {
             wholes.push(self.whole_of(inside, &mut known));
         }
-        wholes
+        for Doubt { found, error } in take_doubts(self.element.id) {
+            let found = self.whole_of(&found, &mut known).any();
+            settle(Doubt { found, error })?;
+        }
+        Ok(wholes)
     }
 
     #[track_caller]
@@ -137,7 +150,7 @@ impl Batch {
         }
         found.sort_by_key(|value| value.id);
         for value in found {
-            if let Some(batched) = recorded(&value, self.size, known) {
+            if let Some(batched) = in_node(value.node, || recorded(&value, self.size, known)) {
                 known.insert(value.id, batched);
             }
         }
@@ -149,7 +162,7 @@ impl Batch {
         let Some(root) = inside.gradient_edge().filter(|_| is_grad_enabled()) else { return y };
         let mut saved = Vec::new();
         let ends = boundary([root.clone()].into_iter(), self.since, |node| {
-            saved.extend(node.saved_values().iter().flatten().map(|value| value.id));
+            saved.extend(node.saved_values().iter().flatten().flatten().map(|value| value.id));
         });
         let (mut edges, mut inputs, mut captured) = (Vec::new(), Vec::new(), Vec::new());
         for end in ends {
@@ -175,25 +188,24 @@ impl Batch {
         let batch = Batch { wholes: Vec::new(), ..self.clone() };
         let (saves, inputs): (Vec<Save>, Vec<&Tensor>) =
             (self.wholes.iter().map(Save::Input).collect(), inputs.iter().collect());
-        record(y, "VmapBackward0", &inputs, &saves, move |call| {
+        record_all(&[&y], "VmapBackward0", &inputs, &saves, move |call| {
             let kept = Arc::new(Mutex::new(batch.kept.lock().clone()));
             let mut batch = Batch { wholes: call.saved.to_vec(), kept, ..batch.clone() };
             let g = batch.hole(call.g);
             let wanted: Vec<_> =
                 edges.iter().zip(call.needs).map(|(edge, needed)| edge.clone().filter(|_| *needed)).collect();
             let walk = Walk { create_graph: is_grad_enabled(), retain_graph: true, since: batch.since };
-            let inside = walk.run(vec![(root.clone(), g)], Goal::Collect(&wanted));
-            let inside = inside.unwrap_or_else(|error| misuse("vmap", error));
+            let inside = walk.run(vec![(root.clone(), g)], Goal::Collect(&wanted))?;
             let found: Vec<Tensor> = inside.iter().flatten().cloned().collect();
-            let mut wholes = batch.whole(&found).into_iter();
+            let mut wholes = batch.whole(&found)?.into_iter();
             let places = inside.iter().zip(&captured);
-            places
-                .map(|(inside, captured)| {
-                    let whole = inside.as_ref().and_then(|_| wholes.next())?;
-                    Some(if *captured { whole.sum_dim(0, false) } else { whole })
-                })
-                .collect()
-        })
+            let gradients = places.map(|(inside, captured)| {
+                let whole = inside.as_ref().and_then(|_| wholes.next())?;
+                Some(if *captured { whole.sum_dim(0, false) } else { whole })
+            });
+            Ok(gradients.collect())
+        });
+        y
     }
 
     /// Any number, for each element.

@@ -6,7 +6,7 @@ use crate::autograd::engine::{Goal, Walk};
 use crate::autograd::forward_ad::{enter, expect_tangent, with_tangent, without_tangent};
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::tensor::mode::{enable_grad, is_grad_enabled};
+use crate::tensor::mode::{is_grad_enabled, recording};
 use crate::tensor::node::next_order;
 
 /// The value `f(x)` and its tangent `J t`, in one run of the function. Levels of forward mode nest.
@@ -79,7 +79,7 @@ pub fn linearize<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     let u: Vec<Tensor> =
         y.tensors().iter().map(|y| y.zeros_like().requires_grad_(y.dtype().is_float())).collect::<Result<_>>()?;
     let pulled = {
-        let _recorded = enable_grad();
+        let _recorded = recording();
         trace.pull(&u, true)?.tensors()
     };
     let (inputs, structure) = (x.tensors(), trace.value());

@@ -8,7 +8,7 @@ use super::tree::{Outcome, Tree};
 use crate::autograd::engine::{Goal, Walk};
 use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
-use crate::tensor::mode::{enable_grad, is_grad_enabled};
+use crate::tensor::mode::{is_grad_enabled, recording};
 use crate::tensor::node::{Edge, Function, NodeInner, next_order};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl<A: Tree, B: Tree> Trace<A, B> {
     pub fn of<R: Outcome<Tree = B>>(op: &str, f: &impl Fn(&A) -> R, x: &A) -> Result<Trace<A, B>> {
         let since = next_order();
         let recorded_outside = is_grad_enabled();
-        let _recorded = enable_grad();
+        let _recorded = recording();
         let mut inside = Vec::new();
         for x in x.tensors() {
             inside.push(x.inside(op, recorded_outside));

@@ -56,8 +56,7 @@ pub struct VmapOptions {
 ///
 /// # Panics
 /// If no input has a batch, or their sizes differ, or a dimension is out of range; if `f` draws random numbers, which
-/// [`vmap_with`] can allow, or changes a tensor from outside in place; in backward, if a captured value that was needed has
-/// been changed in place since.
+/// [`vmap_with`] can allow, or changes a tensor from outside in place.
 ///
 /// Source: [torch.func.vmap](https://docs.pytorch.org/docs/stable/generated/torch.func.vmap.html).
 pub fn vmap<A: Tree, R: Outcome>(
@@ -109,16 +108,17 @@ pub fn vmap_with<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, options: VmapOptions)
         let elements = x.with(&mut inside.clone().into_iter());
         let y = batch.run(options.randomness, || f(&elements).outcome())?;
 
-        // What was written to an element is written to the batch.
-        for (whole, inside) in wholes.iter().zip(&inside) {
-            if let Some(whole) = whole.as_ref().filter(|_| inside.version() > 0) {
-                whole.copy_(&batch.whole(std::slice::from_ref(inside))[0])?;
-            }
+        // What was written to an element is written to the batch; all results follow from what was there before.
+        let pairs = wholes.iter().zip(&inside).filter_map(|(whole, inside)| Some((whole.as_ref()?, inside)));
+        let written: Vec<_> = pairs.filter(|(_, inside)| inside.version() > 0).collect();
+        written.iter().for_each(|(whole, _)| batch.remember(whole));
+        for (whole, inside) in written {
+            whole.copy_(&batch.whole(std::slice::from_ref(inside))?[0])?;
         }
         let outputs = y.tensors();
         let dims = options.out_dims.of("out_dims", &y.parts());
         let mut results = Vec::new();
-        for ((y, dim), whole) in outputs.iter().zip(dims).zip(batch.whole(&outputs)) {
+        for ((y, dim), whole) in outputs.iter().zip(dims).zip(batch.whole(&outputs)?) {
             results.push(match dim {
                 Some(dim) => whole.movedim(0, axis("vmap", whole.shape(), dim) as isize),
                 None if batch.varies(y) => misuse(

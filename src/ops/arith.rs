@@ -313,7 +313,7 @@ impl Tensor {
             DType::BF16 => half::bf16::MAX.to_f64(),
             DType::F64 => f64::MAX,
             DType::F32 => f32::MAX as f64,
-            DType::Bool | DType::U32 | DType::I32 => return self.clone(),
+            DType::Bool | DType::U32 | DType::I32 => return self.copy(),
         };
         let (high, low) = (posinf.into().unwrap_or(largest), neginf.into().unwrap_or(-largest));
         let finite = Tensor::where_(&self.isposinf(), high, Tensor::where_(&self.isneginf(), low, self));

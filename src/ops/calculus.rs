@@ -27,7 +27,7 @@ impl Tensor {
         if self.rank() == 0 {
             misuse("diff", "a 0-d tensor has no dimensions");
         }
-        let mut x = self.clone();
+        let mut x = if n == 0 { self.copy() } else { self.clone() };
         for _ in 0..n.min(self.shape()[d]) {
             let (before, after) = x.neighbours(d);
             x = if x.dtype() == DType::Bool { after.ne(before) } else { after - before };

@@ -157,6 +157,6 @@ pub(crate) fn pair(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, DType) 
     if !dtype.is_float() {
         misuse(op, format!("needs floats, not {} and {}", a.dtype(), b.dtype()));
     }
-    let read = |x: &Tensor| x.cast(dtype.compute()).expand(&shape[..]);
+    let read = |x: &Tensor| x.cast(dtype.compute()).expanded(&shape);
     (read(a), read(b), dtype)
 }

@@ -11,7 +11,7 @@ use crate::ops::op::{Distribution, Op};
 use crate::ops::scalar::rows;
 use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
-use crate::tensor::node::record;
+use crate::tensor::node::{Call, record};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI, SQRT_2};
 
 /// Distributions made from uniform or normal numbers: each gives a function that makes a tensor and one that fills one.
@@ -167,7 +167,7 @@ impl Tensor {
     pub fn random_(&self, low: i32, high: i32) -> Result<&Tensor> {
         let x = self.before("random_")?;
         let y = Tensor::randint(low, high, self.shape(), (&self.device(), self.dtype()));
-        Ok(self.rebind("random_", record(y, "RandomBackward0", &[&x], &[], |_| vec![None])))
+        Ok(self.rebind("random_", record(y, "RandomBackward0", &[&x], &[], no_slope)))
     }
 
     /// 1 with the probability that this tensor gives for each element, else 0. Derivative: 0.
@@ -186,7 +186,7 @@ impl Tensor {
         self.expect_float("bernoulli");
         let u = Tensor::rand(self.shape(), (&self.0.device, self.dtype().compute()));
         let y = u.lt(self.untracked()).cast(self.dtype());
-        record(y, "BernoulliBackward0", &[self], &[], |_| vec![None])
+        record(y, "BernoulliBackward0", &[self], &[], no_slope)
     }
 
     /// Fills this tensor with ones, with probability `p` (a number, or a tensor that broadcasts to this one's shape),
@@ -201,7 +201,7 @@ impl Tensor {
     pub fn bernoulli_(&self, p: impl Into<Arg>) -> Result<&Tensor> {
         let x = self.before("bernoulli_")?;
         let y = Tensor::rand(self.shape(), &self.0.device).lt(p).cast(self.dtype());
-        Ok(self.rebind("bernoulli_", record(y, "BernoulliBackward0", &[&x], &[], |_| vec![None])))
+        Ok(self.rebind("bernoulli_", record(y, "BernoulliBackward0", &[&x], &[], no_slope)))
     }
 
     /// Normal random numbers around this tensor's elements, of the given standard deviation (a number or a tensor; the
@@ -340,4 +340,9 @@ fn random(op: &str, shape: impl Ints, distribution: Distribution, default: DType
 fn as_held(x: Tensor, dtype: DType) -> Tensor {
     let steps = 2.0 / dtype.epsilon();
     if dtype.compute() == dtype { x } else { (x * steps).floor() * (1.0 / steps) }
+}
+
+/// The gradient of what was drawn: 0 for the one input.
+fn no_slope(call: Call) -> Vec<Option<Tensor>> {
+    vec![Some(call.g.zeros_like())]
 }

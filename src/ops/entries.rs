@@ -83,7 +83,7 @@ impl Tensor {
         let d = self.expect_list("index_fill", dim, index);
         let value = self.filling("index_fill", value.into());
         if self.rank() == 0 {
-            return self.scatter(0, index, value.expand(index.shape()));
+            return self.scatter(0, index, value.expanded(index.shape()));
         }
         // Chosen by a mask, so that an entry named twice counts once in the gradient of the value.
         let index = index.wrapped(self.shape()[d]);

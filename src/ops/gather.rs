@@ -111,9 +111,9 @@ impl Tensor {
             misuse("take_along_dim", format!("index {i:?} and {x:?} do not broadcast beyond dimension {d}"))
         };
         shape[d] = m;
-        let index = index.expand(&shape[..]);
+        let index = index.expanded(&shape);
         shape[d] = n;
-        self.expand(&shape[..]).gather(d as isize, &index)
+        self.expanded(&shape).gather(d as isize, &index)
     }
 
     /// Indices with the negative ones counted from the end of `n`.

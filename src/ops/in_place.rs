@@ -8,7 +8,7 @@ use crate::tensor::cuts::Cuts;
 use crate::tensor::hole::escapes;
 use crate::tensor::mode::{is_grad_enabled, is_inference, site};
 use crate::tensor::node::{Edge, record};
-use crate::tensor::{Tensor, View};
+use crate::tensor::{Made, Tensor, View};
 
 macro_rules! in_place {
     ($($(#[$doc:meta])* $name:ident $method:ident($($arg:ident: $type:ty),*);)*) => { impl Tensor { $(
@@ -188,51 +188,45 @@ impl Tensor {
     /// The value that an in-place operation is about to replace, as a tensor of its own with this one's history.
     #[track_caller]
     pub(crate) fn before(&self, op: &str) -> Result<Tensor> {
-        let recording = is_grad_enabled();
-        let base = self.base();
+        self.expect_changeable(op)?;
+        Ok(self.remembered(if is_grad_enabled() { self.gradient_edge() } else { None }))
+    }
+
+    /// Whether this may be changed in place.
+    #[track_caller]
+    pub(crate) fn expect_changeable(&self, op: &str) -> Result<()> {
+        let (recording, base, shape) = (is_grad_enabled(), self.base(), self.shape());
+        let refuse = |why: String| Err(Error::new(Kind::InPlace, format!("{op}: {why}")));
         if self.is_inference() && !is_inference() {
-            let shape = self.shape();
-            return Err(Error::new(
-                Kind::InPlace,
-                format!(
-                    "{op}: a tensor of shape {shape:?} made in inference mode cannot be changed outside; copy it first"
-                ),
+            return refuse(format!(
+                "a tensor of shape {shape:?} made in inference mode cannot be changed outside; copy it first"
             ));
         }
+        let leaf = |what: &str| {
+            refuse(format!("{what}a leaf that requires grad cannot be changed in place, shape {shape:?}; use no_grad"))
+        };
         let is_tracked_leaf = |x: &Tensor| x.is_leaf() && x.requires_grad();
-        if recording && (is_tracked_leaf(self) || is_tracked_leaf(base)) {
-            let what = if is_tracked_leaf(self) { "" } else { "a view of " };
-            let shape = self.shape();
-            return Err(Error::new(
-                Kind::InPlace,
-                format!(
-                    "{op}: {what}a leaf that requires grad cannot be changed in place, shape {shape:?}; use no_grad"
-                ),
-            ));
+        if recording && is_tracked_leaf(base) {
+            return leaf(if self.0.view.is_some() { "a view of " } else { "" });
         }
-        if recording && base.requires_grad() && !self.requires_grad() {
-            let shape = self.shape();
-            return Err(Error::new(
-                Kind::InPlace,
-                format!(
-                    "{op}: a view of shape {shape:?} that was made under no_grad cannot be changed in place outside"
-                ),
-            ));
+        let how = match self.0.meta.lock().made {
+            Made::Recorded => None,
+            Made::Unrecorded => Some("that was made under no_grad cannot be changed in place outside"),
+            Made::Together => Some("that was made with others by one operation cannot be changed in place"),
+            Made::ByFunction => Some(
+                "that was made by a function with a gradient rule of its own cannot be changed in place; copy it first",
+            ),
+        };
+        if let Some(how) = how.filter(|_| recording && base.requires_grad()) {
+            return refuse(format!("a view of shape {shape:?} {how}"));
         }
-        if recording && self.requires_grad() && self.0.view.as_ref().is_some_and(|view| view.several) {
-            let shape = self.shape();
-            return Err(Error::new(
-                Kind::InPlace,
-                format!(
-                    "{op}: a view of shape {shape:?} that was made with others by one operation cannot be changed in place"
-                ),
-            ));
+        if recording && is_tracked_leaf(self) {
+            return leaf("");
         }
         if self.0.layout.overlaps() {
-            let shape = self.shape();
             misuse(op, format!("a view of shape {shape:?} has several elements in one place; copy it first"));
         }
-        Ok(self.remembered(if recording { self.gradient_edge() } else { None }))
+        Ok(())
     }
 
     /// The current value as a tensor of its own, with a gradient function and this one's tangents.
@@ -276,33 +270,49 @@ impl Tensor {
             let shape = self.shape();
             misuse(
                 op,
-                format!("inside of vmap, a batched value cannot be written to a tensor of shape {shape:?} outside"),
+                format!(
+                    "inside of vmap, a batched value cannot be written to a tensor of shape {shape:?} outside; \
+                     make that one an input with a batch dimension"
+                ),
             );
         }
-        let node = new.grad_fn();
-        let base = self.base();
-        let recording = is_grad_enabled();
-        let is_dual = new.is_dual() || base.is_dual();
-        let after = match &self.0.view {
-            // The base gets a new history, which its views take over when they are next asked.
-            Some(View { replay, .. }) if recording && (new.requires_grad() || base.requires_grad()) || is_dual => {
-                Some(base.remembered(base.gradient_edge()).write(replay.clone(), &new))
-            }
-            None if recording || is_dual => Some(new),
-            _ => None,
-        };
         cell.rebind(value, site());
-        // A rule that reads its result reads this storage, and notices when it is changed again.
-        if let Some(node) = node {
-            node.0.results_lie_in(self);
-        }
-        if let Some((edge, dual)) = after.map(|after| after.history()) {
-            // Tangents follow the elements whether backward is recorded or not.
-            let edge = if recording { edge } else { base.history().0 };
-            let history = base.0.meta.lock().history + 1;
-            base.take_history(edge, dual, history);
-        }
+        self.adopt(&new);
         self
+    }
+
+    /// Tells the graph what was written to this tensor: the base gets a new history, which its views take over when they
+    /// are next asked.
+    #[track_caller]
+    pub(crate) fn adopt(&self, new: &Tensor) {
+        let (recording, base) = (is_grad_enabled(), self.base());
+        let is_known = |x: &Tensor| {
+            let meta = x.refreshed();
+            meta.requires() || meta.dual.is_some()
+        };
+        let is_dual = new.is_dual() || base.is_dual();
+        if !(is_dual || recording && (is_known(new) || is_known(base))) {
+            return;
+        }
+        let after = match &self.0.view {
+            Some(View { replay, .. }) => {
+                base.remembered(base.gradient_edge()).write_lying(base.0.layout.clone(), replay.clone(), new)
+            }
+            None => new.clone(),
+        };
+        let (edge, dual) = after.history();
+        // Tangents follow the elements whether backward is recorded or not.
+        let edge = if recording { edge } else { base.history().0 };
+        let history = base.0.meta.lock().history + 1;
+        base.take_history(edge, dual, history);
+        if self.0.view.is_some() {
+            // It is the replay of its base from now on, wherever it was made.
+            self.0.meta.lock().made = Made::Recorded;
+        }
+        // A rule that reads its result reads this storage, and notices when it is changed again.
+        if let Some(edge) = new.history().0 {
+            edge.node.result_lies_in(edge.output, self);
+        }
     }
 
     /// The same values without a place in the graph; storage is shared, so changes in place are seen on both sides.

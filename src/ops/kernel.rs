@@ -166,9 +166,9 @@ impl Kernel {
         self.expect_inputs(inputs, &shape);
         self.expect_room(&shape, &options);
         let is_float = program.dtype().is_float();
-        let wanted = is_float && is_grad_enabled() && inputs.iter().any(|x| x.requires_grad());
-        if wanted && gradient.is_none() {
-            misuse(name, "an input requires grad, and the kernel has no gradient rule");
+        let is_wanted = |x: &&Tensor| is_grad_enabled() && x.requires_grad() || x.is_dual();
+        if is_float && gradient.is_none() && inputs.iter().any(is_wanted) {
+            misuse(name, "an input requires grad or has a tangent, and the kernel has no gradient rule");
         }
         let args: Vec<Arg> = inputs.iter().map(Arg::from).collect();
         let device = common_device(name, &args);

@@ -308,7 +308,9 @@ impl Tensor {
             return self.clone();
         }
         expect_supported("cast", dtype, &self.0.device);
-        let y = self.snapshot().cast_value(dtype);
+        // The result is a tensor of its own, each element of which has a place.
+        let x = if self.0.layout.overlaps() { self.untracked().copy() } else { self.snapshot() };
+        let y = x.cast_value(dtype);
         if !dtype.is_float() {
             return y;
         }

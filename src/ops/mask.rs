@@ -43,7 +43,7 @@ impl Tensor {
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
         let shape = self.expect_mask("masked_select", mask);
-        let (x, mask) = (self.expand(&shape[..]).ravel(), mask.expand(&shape[..]).ravel());
+        let (x, mask) = (self.expanded(&shape).ravel(), mask.expanded(&shape).ravel());
         Ok(x.index_select(0, &mask.nonzero_tuple()?[0]))
     }
 
@@ -67,7 +67,7 @@ impl Tensor {
     pub fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Tensor {
         let shape = self.expect_mask("masked_scatter", mask);
         self.expect_same_device("masked_scatter", source);
-        let (x, mask) = (self.expand(&shape[..]), mask.expand(&shape[..]));
+        let (x, mask) = (self.expanded(&shape), mask.expanded(&shape));
         if source.dtype() != self.dtype() {
             misuse("masked_scatter", format!("the source must hold {}, not {}", self.dtype(), source.dtype()));
         }

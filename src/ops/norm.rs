@@ -6,6 +6,7 @@ use crate::error::misuse;
 use crate::ops::composite::composite;
 use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
+use crate::tensor::hole::escapes;
 use crate::tensor::mode::{is_grad_enabled, no_grad};
 use crate::tensor::node::Save;
 
@@ -208,7 +209,7 @@ impl Tensor {
                 misuse(op, format!("training needs more than one element for each channel of {:?}", self.shape()));
             }
             let (y, mean, var) = standardised("NativeBatchNormBackward0", &x, &dims, options.eps, true);
-            options.follow(mean.expect("centred"), var, n, &[channels]);
+            options.follow(op, mean.expect("centred"), var, n, &[channels]);
             y
         } else {
             options.apply_running(op, &x, &like)
@@ -253,7 +254,7 @@ impl Tensor {
             let (y, mean, var) = standardised("NativeBatchNormBackward0", &x, &dims, options.eps, true);
             if self.numel() > 0 {
                 let over_batch = |s: Tensor| s.mean_dim(0, true);
-                options.follow(over_batch(mean.expect("centred")), over_batch(var), n, &[channels]);
+                options.follow(op, over_batch(mean.expect("centred")), over_batch(var), n, &[channels]);
             }
             y
         } else {
@@ -353,7 +354,7 @@ impl BatchNormOptions {
 
     /// Moves the running statistics towards those of `n` elements a channel.
     #[track_caller]
-    fn follow(&self, mean: Tensor, var: Tensor, n: usize, shape: &[usize]) {
+    fn follow(&self, op: &str, mean: Tensor, var: Tensor, n: usize, shape: &[usize]) {
         if n == 0 {
             return;
         }
@@ -362,6 +363,16 @@ impl BatchNormOptions {
         for (running, new) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
             let Some(running) = running else { continue };
             let moved = running.wide() * (1.0 - self.momentum) + new.reshape(shape) * self.momentum;
+            if escapes(&running.operand().value, &moved.operand().value) {
+                let shape = running.shape();
+                misuse(
+                    op,
+                    format!(
+                        "inside of vmap each element has statistics of its own, and the running ones, of shape {shape:?}, are \
+                         shared: do without them, or make them inputs with a batch dimension"
+                    ),
+                );
+            }
             running.copy_(&moved).expect("nothing is recorded");
         }
     }

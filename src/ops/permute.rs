@@ -170,7 +170,7 @@ impl Tensor {
         self.viewed("FlipBackward0", layout, flip.clone(), flip)
     }
 
-    /// Columns (dimension 1) read backwards. Derivative: 1.
+    /// Columns (dimension 1) read backwards: a view, as [`Tensor::flip`]. Derivative: 1.
     ///
     /// # Panics
     /// If there are fewer than two dimensions.
@@ -182,7 +182,7 @@ impl Tensor {
         self.flip(1)
     }
 
-    /// Rows (dimension 0) read backwards. Derivative: 1.
+    /// Rows (dimension 0) read backwards: a view, as [`Tensor::flip`]. Derivative: 1.
     ///
     /// # Panics
     /// If the tensor is 0-d.
@@ -220,7 +220,7 @@ impl Tensor {
             1 => self.flip(b).transpose(a, b),
             2 => self.flip([a, b]),
             3 => self.flip(a).transpose(a, b),
-            _ => self.clone(),
+            _ => self.copy(),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Tensor {
             let ones = full(1.0, from.shape.clone(), g.dtype(), &g.device());
             &g / ones.scattered(&from, stored).restrided(from.clone())
         };
-        self.viewed_from("AsStridedBackward0", layout, View { base: base.clone(), replay, several: false }, rule)
+        self.viewed_from("AsStridedBackward0", layout, View { base: base.clone(), replay }, rule)
     }
 
     /// This tensor if it is the whole of its storage in row-major order, else a copy of which that is true.

@@ -7,9 +7,9 @@ use crate::error::misuse;
 use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axis, broadcast};
 use crate::tensor::dual::without_tangents;
-use crate::tensor::mode::no_grad;
+use crate::tensor::mode::{is_grad_enabled, no_grad};
 use crate::tensor::node::{record, record_all};
-use crate::tensor::{Meta, Replay, Tensor, View};
+use crate::tensor::{Made, Meta, Replay, Tensor, View};
 
 impl Tensor {
     /// A view of this tensor. `replay` makes the same view of any tensor of this shape, and `rule` carries a gradient of
@@ -23,10 +23,8 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let view = match &self.0.view {
-            Some(View { base, replay: first, .. }) => {
-                View { base: base.clone(), replay: first.then(replay), several: false }
-            }
-            None => View { base: self.clone(), replay: Replay::new(replay), several: false },
+            Some(View { base, replay: first }) => View { base: base.clone(), replay: first.then(replay) },
+            None => View { base: self.clone(), replay: Replay::new(replay) },
         };
         self.viewed_from(name, layout, view, rule)
     }
@@ -40,7 +38,8 @@ impl Tensor {
         view: View,
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
-        let meta = Meta { history: view.base.0.meta.lock().history, ..Meta::default() };
+        let made = if is_grad_enabled() { Made::Recorded } else { Made::Unrecorded };
+        let meta = Meta { history: view.base.0.meta.lock().history, made, ..Meta::default() };
         let y = Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), meta, Some(view));
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
     }
@@ -64,17 +63,9 @@ impl Tensor {
             let _unrecorded = no_grad();
             make(self)
         });
-        let apart = |y: &Tensor| {
-            let view = y.0.view.as_ref().map(|View { base, replay, .. }| View {
-                base: base.clone(),
-                replay: replay.clone(),
-                several: true,
-            });
-            let history = y.0.meta.lock().history;
-            let meta = Meta { history, ..Meta::default() };
-            Tensor::from_parts(y.0.cell.clone(), y.0.layout.clone(), y.dtype(), y.device(), meta, view)
-        };
-        let parts: Vec<Tensor> = parts.iter().map(apart).collect();
+        for y in parts.iter().filter(|_| is_grad_enabled()) {
+            y.0.meta.lock().made = Made::Together;
+        }
         let shapes: Vec<Dims> = parts.iter().map(|y| Dims::from_slice(y.shape())).collect();
         let ys: Vec<&Tensor> = parts.iter().collect();
         record_all(&ys, name, &[self], &[], move |call| {
@@ -136,12 +127,15 @@ impl Tensor {
         {
             misuse("expand", format!("{:?} does not expand to {:?}", self.shape(), given.as_slice()));
         }
-        if shape[..] == *self.shape() {
-            return self.clone();
-        }
         let from = Dims::from_slice(self.shape());
         let layout = self.0.layout.expand(&shape);
         self.viewed("ExpandBackward0", layout, move |x| x.expand(&shape[..]), move |g| g.sum_to(&from))
+    }
+
+    /// [`Tensor::expand`] for operations that have no use for a view of the shape there is.
+    #[track_caller]
+    pub(crate) fn expanded(&self, shape: &[usize]) -> Tensor {
+        if self.shape() == shape { self.clone() } else { self.expand(shape) }
     }
 
     /// [`Tensor::expand`] to the shape of another tensor.

@@ -13,26 +13,37 @@ impl Tensor {
     /// `y = x` with a part replaced: `part` makes the view of any tensor of this shape that `source` replaces.
     #[track_caller]
     pub(crate) fn write(&self, part: Replay, source: &Tensor) -> Tensor {
-        let y = self.write_value(&part, source);
+        self.write_lying(Layout::contiguous(self.shape()), part, source)
+    }
+
+    /// [`Tensor::write`] for a tensor whose elements lie in storage in this way: a reshape that is a view there would be a
+    /// copy of elements in row-major order.
+    #[track_caller]
+    pub(crate) fn write_lying(&self, lies: Layout, part: Replay, source: &Tensor) -> Tensor {
+        let y = self.write_value(&lies, &part, source);
         record(y, "CopySlices", &[self, source], &[], move |call| {
             let g = call.g;
             let rest = || {
                 let shape = part.apply(&g.untracked()).shape().to_vec();
-                g.write(part.clone(), &full(0.0, Dims::from_slice(&shape), g.dtype(), &g.device()))
+                g.write_lying(lies.clone(), part.clone(), &full(0.0, Dims::from_slice(&shape), g.dtype(), &g.device()))
             };
             vec![call.needs[0].then(rest), call.needs[1].then(|| part.apply(g))]
         })
     }
 
     #[track_caller]
-    fn write_value(&self, part: &Replay, source: &Tensor) -> Tensor {
-        let whole =
-            Tensor::from_value(full(0.0, Dims::from_slice(self.shape()), self.dtype(), &self.device()).operand().value);
-        let layout = part.apply(&whole).0.layout.clone();
+    fn write_value(&self, lies: &Layout, part: &Replay, source: &Tensor) -> Tensor {
         if source.numel() == 0 {
             return self.copy().untracked();
         }
-        self.write_through(layout, source)
+        let zeros = |shape: &[usize]| full(0.0, Dims::from_slice(shape), self.dtype(), &self.device());
+        if lies.is_dense() || lies.overlaps() {
+            let layout = part.apply(&zeros(self.shape())).0.layout.clone();
+            return self.write_through(layout, source);
+        }
+        let storage = zeros(&[lies.extent()]).write_through(lies.clone(), self);
+        let layout = part.apply(&storage.alias(lies.clone())).0.layout.clone();
+        storage.write_through(layout, source).alias(lies.clone())
     }
 
     /// A value with `source` written into a layout of it.

@@ -47,7 +47,7 @@ pub trait Backend: Send + Sync {
     fn sync(&self) -> Result<()>;
 
     /// Whether to look at every result of floats that is computed from now on; the next read or [`Backend::sync`] tells of
-    /// the first one that is not finite.
+    /// the first one that is not finite, unless this was turned off since.
     fn watch_non_finite(&self, on: bool);
 
     /// What the device has done so far.
@@ -217,9 +217,11 @@ impl Device {
     ///
     /// The first operation that makes one is told by the next read from the device, once, as an error
     /// ([`Error::is_non_finite`]) with its name, source line and first index, and whether its inputs were finite: if they
-    /// were, it is the origin. Nothing else changes; a second read gives the value. On a GPU small kernels look, and their
+    /// were, it is the origin. In backward it names the node and the forward operation's line. Nothing else changes; a second read gives the value. On a GPU small kernels look, and their
     /// finding comes with the read: nobody waits for each operation. Meanwhile nothing is fused, so that every result can be
-    /// seen. What is pending is played as before; while this is off, it costs nothing.
+    /// seen. What is pending is played as before; turning it off forgets what was found and not told yet. While this is off,
+    /// it costs nothing. Between two reads only the first finding is kept, be it a NaN or an infinity that was wanted, as in
+    /// a mask of `-inf`: read what a mask makes before you look for what comes after it.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};

@@ -8,12 +8,14 @@
 //! Levels nest. A tangent of one level is a tensor of the levels around it: while it is carried on, its own level and
 //! those inside are hidden, and whatever is recorded carries the tangents of the others.
 
-use crate::error::{Result, misuse};
+use crate::error::Result;
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
-use crate::tensor::mode::{at_site, enable_grad, is_grad_enabled, site};
+use crate::tensor::mode::{at_site, is_grad_enabled, recording, site};
 use crate::tensor::node::{Call, Save, next_order};
+use crate::tensor::saved::without_hooks;
+use crate::tensor::value::Value;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -28,7 +30,7 @@ pub(crate) type Tangents = SmallVec<[(u64, Tensor); 1]>;
 pub(crate) type Dual = Arc<Mutex<Tangents>>;
 
 /// `d/dg Σ ⟨y, ẋ⟩` over pairs of `y` and `ẋ`, of which every `y` follows from `g` by nodes of this number or later ones.
-pub(crate) type Transpose = fn(g: &Tensor, pairs: Vec<(Tensor, Tensor)>, since: u64) -> Option<Tensor>;
+pub(crate) type Transpose = fn(g: &Tensor, pairs: Vec<(Tensor, Tensor)>, since: u64) -> Result<Option<Tensor>>;
 
 /// The life of a level on its thread: inside, tensors may have tangents of it.
 pub struct DualLevel {
@@ -177,7 +179,8 @@ pub(crate) fn expect(ys: &[&Tensor], inputs: &[&Tensor]) -> bool {
     expected
 }
 
-/// Gives the results of a recorded operation their tangents, level by level.
+/// Gives the results of a recorded operation their tangents, level by level. A tangent that cannot be had is an error for
+/// whoever reads it. What the rule saves on the way is no business of hooks for what the operation saves.
 #[track_caller]
 pub(crate) fn carry(
     ys: &[&Tensor],
@@ -194,33 +197,35 @@ pub(crate) fn carry(
         let needs: Vec<bool> = tangents.iter().map(Option::is_some).collect();
         let transpose = LEVELS.with_borrow(|levels| levels.iter().find(|l| l.id == level).map(|l| l.transpose));
         for (output, y) in ys.iter().enumerate().filter(|(_, y)| y.dtype().is_float()) {
-            let tangent = below(level, || {
-                let saved: Vec<Tensor> = saves
-                    .iter()
-                    .map(|save| match save {
-                        Save::Input(x) => (*x).clone(),
-                        Save::Output => ys[0].clone(),
-                    })
-                    // Without recording, the way back through their history would be walked for nothing.
-                    .map(|x| if is_grad_enabled() { x } else { x.without_history() })
-                    .collect();
-                let since = next_order();
-                let zeros = |y: &Tensor| full(0.0, Dims::from_slice(y.shape()), y.dtype(), &y.device());
-                let g = zeros(y);
-                g.0.meta.lock().requires_grad = true;
-                let mut gradients: Vec<Option<Tensor>> = vec![None; ys.len()];
-                gradients[output] = Some(g.clone());
-                let first = if output == 0 { g.clone() } else { zeros(ys[0]) };
-                let gradients = at_site(at, || {
-                    let _recorded = enable_grad();
-                    rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs })
-                });
-                let gradients = gradients.unwrap_or_else(|error| misuse("forward mode", error.to_string()));
-                let pairs = gradients.into_iter().zip(&tangents);
-                let pairs = pairs.filter_map(|(y, tangent)| Some((y?, tangent.clone()?))).collect();
-                at_site(at, || transpose.and_then(|transpose| transpose(&g, pairs, since)))
+            let tangent = without_hooks(|| {
+                below(level, || {
+                    let saved: Vec<Tensor> = saves
+                        .iter()
+                        .map(|save| match save {
+                            Save::Input(x) => (*x).clone(),
+                            Save::Output => ys[0].clone(),
+                        })
+                        // Without recording, the way back through their history would be walked for nothing.
+                        .map(|x| if is_grad_enabled() { x } else { x.without_history() })
+                        .collect();
+                    let since = next_order();
+                    let zeros = |y: &Tensor| full(0.0, Dims::from_slice(y.shape()), y.dtype(), &y.device());
+                    let g = zeros(y);
+                    g.0.meta.lock().requires_grad = true;
+                    let mut gradients: Vec<Option<Tensor>> = vec![None; ys.len()];
+                    gradients[output] = Some(g.clone());
+                    let first = if output == 0 { g.clone() } else { zeros(ys[0]) };
+                    let gradients = at_site(at, || {
+                        let _recorded = recording();
+                        rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs })
+                    });
+                    let pairs = gradients?.into_iter().zip(&tangents);
+                    let pairs = pairs.filter_map(|(y, tangent)| Some((y?, tangent.clone()?))).collect();
+                    at_site(at, || transpose.map_or(Ok(None), |transpose| transpose(&g, pairs, since)))
+                })
             });
-            if let Some(tangent) = tangent {
+            let failed = |error| Value::failed(error, Dims::from_slice(y.shape()), y.dtype(), &y.device(), at);
+            if let Some(tangent) = tangent.unwrap_or_else(|error| Some(Tensor::from_value(failed(error)))) {
                 y.set_tangent(level, tangent);
             }
         }

@@ -68,9 +68,8 @@ pub(crate) fn varying(op: &str) -> Operands {
     operands
 }
 
-/// Whether writing a value over another would leave a placeholder in a tensor that is older than the innermost run.
+/// Whether writing a value over another would leave a placeholder in a tensor that is older than a run.
 pub(crate) fn escapes(old: &Value, new: &Value) -> bool {
-    FRAMES.with_borrow(|frames| {
-        frames.last().is_some_and(|frame| new.waits_for >= frame.element.id && old.id < frame.element.id)
-    })
+    FRAMES
+        .with_borrow(|frames| frames.iter().any(|frame| new.waits_for >= frame.element.id && old.id < frame.element.id))
 }

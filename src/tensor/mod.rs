@@ -12,9 +12,11 @@ pub mod mode;
 pub mod node;
 pub mod print;
 pub mod saved;
+pub mod scopes;
 pub mod value;
 
 use crate::dtype::DType;
+use crate::error::misuse;
 use crate::shape::Layout;
 use cuts::Cuts;
 use device::Device;
@@ -66,8 +68,20 @@ pub(crate) struct Cell {
 pub(crate) struct View {
     pub base: Tensor,
     pub replay: Replay,
-    /// Whether one operation made it together with others.
-    pub several: bool,
+}
+
+/// How a view was made, which decides whether it may be changed in place, and whether it takes over a new history of its
+/// base.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Made {
+    #[default]
+    Recorded,
+    /// Where nothing was recorded.
+    Unrecorded,
+    /// With others by one operation.
+    Together,
+    /// By an operation of the user's own, whose gradient rule the replay does not know.
+    ByFunction,
 }
 
 /// The steps from a base to a view, the last one first: a list, since a closure around a closure would recurse.
@@ -122,6 +136,7 @@ pub(crate) struct Meta {
     pub dual: Option<Dual>,
     /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
     pub history: u64,
+    pub made: Made,
     /// Where the history of this tensor was cut off; of no meaning for one that has a `grad_fn`.
     pub cuts: Cuts,
 }
@@ -260,21 +275,25 @@ impl Tensor {
     }
 
     /// Whether operations on this tensor are recorded for backward.
+    #[track_caller]
     pub fn requires_grad(&self) -> bool {
         self.refreshed().requires()
     }
 
     /// Whether this is no result of a recorded operation: gradients are stored in leaves.
+    #[track_caller]
     pub fn is_leaf(&self) -> bool {
         self.refreshed().grad_fn.is_none()
     }
 
     /// The node that made this tensor; `None` for a leaf.
+    #[track_caller]
     pub fn grad_fn(&self) -> Option<Node> {
         self.refreshed().grad_fn.as_ref().map(|edge| Node(edge.node.clone()))
     }
 
     /// Where the gradient of this tensor goes: its node, or for a leaf the one that accumulates.
+    #[track_caller]
     pub(crate) fn gradient_edge(&self) -> Option<Edge> {
         let mut meta = self.refreshed();
         if let Some(edge) = &meta.grad_fn {
@@ -292,11 +311,30 @@ impl Tensor {
     }
 
     /// What autograd knows, after a view has taken over the history that its base was given since.
+    #[track_caller]
     pub(crate) fn refreshed(&self) -> parking_lot::MutexGuard<'_, Meta> {
-        if let Some(View { base, replay, .. }) = &self.0.view {
+        if let Some(View { base, replay }) = &self.0.view {
             let history = base.0.meta.lock().history;
-            if self.0.meta.lock().history != history {
-                let _recording = mode::enable_grad();
+            let (own, made) = {
+                let meta = self.0.meta.lock();
+                (meta.history, meta.made)
+            };
+            if own != history {
+                let how = match made {
+                    Made::Recorded | Made::Together => None,
+                    Made::Unrecorded => Some("where nothing was recorded"),
+                    Made::ByFunction => Some("by a function with a gradient rule of its own"),
+                };
+                if let Some(how) = how {
+                    let shape = self.shape();
+                    misuse(
+                        "view",
+                        format!(
+                            "one of shape {shape:?}, made {how}, has no history any more: its base was changed in place"
+                        ),
+                    );
+                }
+                let _recording = mode::recording();
                 let again = with_all_tangents(|| replay.apply(base));
                 let (edge, dual) = again.history();
                 self.take_history(edge, dual, history);
@@ -313,11 +351,15 @@ impl Tensor {
         (meta.grad_fn.clone(), meta.dual.clone())
     }
 
-    /// Gives the tensor another gradient function and other tangents: hooks stay with the old function, a wish to retain
-    /// the gradient does not.
+    /// Gives the tensor a gradient function and tangents: if the function is another one, hooks stay with the old one, a
+    /// wish to retain the gradient does not.
     pub(crate) fn take_history(&self, edge: Option<Edge>, dual: Option<Dual>, history: u64) {
         let mut meta = self.0.meta.lock();
-        if meta.retains_grad {
+        let is_same = match (&meta.grad_fn, &edge) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.node, &b.node) && a.output == b.output,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if meta.retains_grad && !is_same {
             let is_this = |kept: &Weak<Inner>| std::ptr::eq(kept.as_ptr(), Arc::as_ptr(&self.0));
             if let Some(old) = &meta.grad_fn {
                 old.node.retains.lock().retain(|(_, kept)| !is_this(kept));
@@ -326,7 +368,9 @@ impl Tensor {
                 new.node.retains.lock().push((new.output, Arc::downgrade(&self.0)));
             }
         }
-        meta.hooks = Hooks::default();
+        if !is_same {
+            meta.hooks = Hooks::default();
+        }
         meta.history = history;
         let old = (std::mem::replace(&mut meta.grad_fn, edge), std::mem::replace(&mut meta.dual, dual));
         // Dropped after the lock is released: it may be the end of a long chain.

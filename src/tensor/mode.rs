@@ -1,18 +1,35 @@
 //! Whether operations are recorded for backward, and which line they are recorded for. Both belong to the thread.
 
+use crate::tensor::scopes::Scopes;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::Location;
 
 thread_local! {
-    static ENABLED: Cell<bool> = const { Cell::new(true) };
-    static INFERENCE: Cell<bool> = const { Cell::new(false) };
+    static MODES: Scopes<Mode> = const { Scopes::new() };
+    static MODE: Cell<Mode> = const { Cell::new(Mode::DEFAULT) };
     static SITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    static NODE: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+#[derive(Clone, Copy)]
+struct Mode {
+    recording: bool,
+    inference: bool,
+}
+
+impl Mode {
+    const DEFAULT: Mode = Mode { recording: true, inference: false };
+
+    fn begin(self) -> GradGuard {
+        MODE.set(self);
+        GradGuard { id: MODES.with(|modes| modes.push(self)), one_thread: PhantomData }
+    }
 }
 
 /// Whether operations on this thread are recorded for backward.
 pub fn is_grad_enabled() -> bool {
-    ENABLED.get()
+    MODE.get().recording
 }
 
 /// Stops recording for backward until the guard is dropped.
@@ -31,14 +48,20 @@ pub fn no_grad() -> GradGuard {
     set_grad_enabled(false)
 }
 
-/// Records for backward, also inside [`no_grad`], until the guard is dropped.
+/// Records for backward, also inside [`no_grad`] but not inside [`inference_mode`], until the guard is dropped.
 pub fn enable_grad() -> GradGuard {
     set_grad_enabled(true)
 }
 
-/// Records for backward or not until the guard is dropped, which restores what was before.
+/// Records for backward or not until the guard is dropped; of several guards the last one that is left counts.
 pub fn set_grad_enabled(enabled: bool) -> GradGuard {
-    GradGuard { before: ENABLED.replace(enabled), inference: INFERENCE.get(), one_thread: PhantomData }
+    let inference = is_inference();
+    Mode { recording: enabled && !inference, inference }.begin()
+}
+
+/// Records in whatever mode: for graphs that the library makes for itself.
+pub(crate) fn recording() -> GradGuard {
+    Mode { recording: true, inference: is_inference() }.begin()
 }
 
 /// As [`no_grad`], and what is made can never become part of a graph: it cannot require grad, be saved for backward or,
@@ -56,26 +79,25 @@ pub fn set_grad_enabled(enabled: bool) -> GradGuard {
 ///
 /// Source: [torch.inference_mode](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html).
 pub fn inference_mode() -> GradGuard {
-    GradGuard { before: ENABLED.replace(false), inference: INFERENCE.replace(true), one_thread: PhantomData }
+    Mode { recording: false, inference: true }.begin()
 }
 
 /// Whether this thread is in [`inference_mode`].
 pub fn is_inference() -> bool {
-    INFERENCE.get()
+    MODE.get().inference
 }
 
-/// Restores the former grad mode of its thread when dropped.
+/// Ends a grad mode of its thread when dropped.
 #[must_use = "the mode lasts only as long as the guard: bind it to a name"]
 pub struct GradGuard {
-    before: bool,
-    inference: bool,
+    id: u64,
     one_thread: PhantomData<*const ()>,
 }
 
 impl Drop for GradGuard {
     fn drop(&mut self) {
-        ENABLED.set(self.before);
-        INFERENCE.set(self.inference);
+        MODES.with(|modes| modes.remove(self.id));
+        MODE.set(MODES.with(Scopes::last).unwrap_or(Mode::DEFAULT));
     }
 }
 
@@ -87,6 +109,23 @@ pub(crate) fn site() -> &'static Location<'static> {
         // Not in a closure, which would have a line of its own.
         None => Location::caller(),
     }
+}
+
+/// The node whose gradient rule is running.
+pub(crate) fn node() -> Option<&'static str> {
+    NODE.get()
+}
+
+/// Attributes what `f` records to the gradient rule of a node.
+pub(crate) fn in_node<T>(name: Option<&'static str>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<&'static str>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            NODE.set(self.0);
+        }
+    }
+    let _restore = Restore(NODE.replace(name));
+    f()
 }
 
 /// Attributes what `f` records to a line.

@@ -12,12 +12,13 @@ use crate::tensor::dual;
 use crate::tensor::mode::{is_grad_enabled, site};
 pub(crate) use crate::tensor::saved::Save;
 use crate::tensor::saved::Saved;
+use crate::tensor::scopes::Scopes;
 use crate::tensor::value::Value;
 use crate::tensor::{Inner, Tensor};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,8 +104,8 @@ pub(crate) struct Call<'a> {
     pub needs: &'a [bool],
 }
 
-/// A hook: sees a gradient, and may give another in its place.
-pub(crate) type Hook = Arc<dyn Fn(&Tensor) -> Option<Tensor> + Send + Sync>;
+/// A hook: sees the gradient that has arrived, if any, and may give another in its place.
+pub(crate) type Hook = Arc<dyn Fn(Option<&Tensor>) -> Option<Tensor> + Send + Sync>;
 
 /// The hooks of one tensor, in the order they were registered.
 pub(crate) type Hooks = Arc<Mutex<Vec<(u64, Hook)>>>;
@@ -145,10 +146,10 @@ pub(crate) fn record_all(
     for save in saves {
         saved.push(match save {
             Save::Input(x) => match ys.iter().position(|y| y.is_same(x)) {
-                Some(output) => Saved::new(x, None, Some(output)),
-                None => Saved::new(x, x.gradient_edge(), None),
+                Some(output) => Saved::new(name, x, None, Some(output)),
+                None => Saved::new(name, x, x.gradient_edge(), None),
             },
-            Save::Output => Saved::new(ys[0], None, Some(0)),
+            Save::Output => Saved::new(name, ys[0], None, Some(0)),
         });
     }
     ys[0].0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
@@ -173,18 +174,21 @@ pub(crate) fn record_all(
     if has_tangents && let Function::Rule { rule, .. } = &node.function {
         dual::carry(ys, inputs, saves, rule);
     }
-    for hook in CREATION_HOOKS.with_borrow(Clone::clone) {
+    for hook in CREATION_HOOKS.with(Scopes::all) {
         hook(&Node(node.clone()));
     }
 }
 
 thread_local! {
-    static CREATION_HOOKS: RefCell<Vec<CreationHook>> = const { RefCell::new(Vec::new()) };
+    static CREATION_HOOKS: Scopes<CreationHook> = const { Scopes::new() };
 }
 
 /// Ends a [`node_creation_hook`] when dropped.
 #[must_use = "the hook lasts only as long as the guard: bind it to a name"]
-pub struct CreationHookGuard(PhantomData<*const ()>);
+pub struct CreationHookGuard {
+    id: u64,
+    one_thread: PhantomData<*const ()>,
+}
 
 /// Until the guard is dropped, calls `hook` with every node that this thread records, when it is complete.
 ///
@@ -200,13 +204,12 @@ pub struct CreationHookGuard(PhantomData<*const ()>);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 pub fn node_creation_hook(hook: impl Fn(&Node) + Send + Sync + 'static) -> CreationHookGuard {
-    CREATION_HOOKS.with_borrow_mut(|hooks| hooks.push(Arc::new(hook)));
-    CreationHookGuard(PhantomData)
+    CreationHookGuard { id: CREATION_HOOKS.with(|hooks| hooks.push(Arc::new(hook))), one_thread: PhantomData }
 }
 
 impl Drop for CreationHookGuard {
     fn drop(&mut self) {
-        CREATION_HOOKS.with_borrow_mut(|hooks| drop(hooks.pop()));
+        drop(CREATION_HOOKS.with(|hooks| hooks.remove(self.id)));
     }
 }
 
@@ -214,6 +217,19 @@ impl Output {
     fn of(y: &Tensor) -> Output {
         Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device() }
     }
+}
+
+/// The operation that a node is the gradient of: `log_softmax` for `LogSoftmaxBackward0`.
+pub(crate) fn verb(name: &str) -> String {
+    let name = name.split("Backward").next().unwrap_or_default();
+    let mut verb = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && verb.chars().last().is_some_and(char::is_lowercase) {
+            verb.push('_');
+        }
+        verb.extend(c.to_lowercase());
+    }
+    verb
 }
 
 /// A number larger than that of every node recorded so far, and smaller than those to come.
@@ -229,7 +245,7 @@ impl NodeInner {
             name: "AccumulateGrad",
             // Run as soon as the gradient is complete, so that it is not kept longer than needed.
             order: u64::MAX,
-            at: site(),
+            at: leaf.0.cell.value().at,
             edges: Vec::new(),
             outputs: [Output::of(leaf)].into_iter().collect(),
             function: Function::Accumulate(leaf.clone()),
@@ -243,7 +259,13 @@ impl NodeInner {
 
     /// The saved values as tensors that are still part of the graph.
     pub fn unpack(self: &Arc<Self>, saved: &Mutex<Option<Vec<Saved>>>, saves: bool) -> Result<Vec<Tensor>> {
-        match &*saved.lock() {
+        let packed = match &*saved.lock() {
+            // The user's hooks run outside of the lock.
+            Some(saved) if saved.iter().any(Saved::is_packed) => Some(saved.clone()),
+            Some(saved) => return saved.iter().map(|s| s.unpack(self)).collect(),
+            None => None,
+        };
+        match packed {
             Some(saved) => saved.iter().map(|s| s.unpack(self)).collect(),
             None if !saves => Ok(Vec::new()),
             None => Err(Error::new(
@@ -259,17 +281,24 @@ impl NodeInner {
     }
 
     /// Where a saved result lies, now that an operation in place has written it into another storage.
-    pub fn results_lie_in(&self, x: &Tensor) {
-        if let Function::Rule { saved, .. } = &self.function {
-            saved.lock().iter_mut().flatten().for_each(|saved| saved.move_result(x));
+    pub fn result_lies_in(&self, output: usize, x: &Tensor) {
+        let Function::Rule { saved, .. } = &self.function else { return };
+        if !saved.lock().iter().flatten().any(|saved| saved.is_result(output)) {
+            return;
         }
+        // Asked for outside of the lock: a view records its history anew.
+        let place = x.0.view.as_ref().and_then(|_| x.gradient_edge());
+        let mut saved = saved.lock();
+        let results = saved.iter_mut().flatten().filter(|saved| saved.is_result(output));
+        results.for_each(|saved| saved.move_result(x, place.as_ref()));
     }
 
-    /// What was saved and is still there: `None` for what a hook packed.
-    pub fn saved_values(&self) -> Vec<Option<Arc<Value>>> {
+    /// For each value that was saved and is still there, the values that are kept for it: `None` for what a hook packed
+    /// and nobody can look into.
+    pub fn saved_values(&self) -> Vec<Option<Vec<Arc<Value>>>> {
         match &self.function {
             Function::Accumulate(_) => Vec::new(),
-            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(|s| s.value().cloned()).collect(),
+            Function::Rule { saved, .. } => saved.lock().iter().flatten().map(Saved::values).collect(),
         }
     }
 
@@ -304,10 +333,12 @@ impl Node {
         self.0.outputs.iter().map(|output| output.shape.to_vec()).collect()
     }
 
-    /// The bytes of the values saved for the gradient rule; what hooks packed is not counted, and neither are numbers that
-    /// stand in all places, as nobody stores them.
+    /// The bytes of the values kept for the gradient rule. Not counted are numbers that stand in all places, as nobody
+    /// stores them, and what hooks packed otherwise than as tensors.
     pub fn saved_bytes(&self) -> usize {
-        self.0.saved_values().iter().flatten().map(|value| value.bytes()).sum()
+        let mut seen = HashSet::new();
+        let values = self.0.saved_values().into_iter().flatten().flatten();
+        values.filter(|value| seen.insert(value.id)).map(|value| value.bytes()).sum()
     }
 
     /// The number of the node in the order of recording; backward runs later ones first.
@@ -371,28 +402,45 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Long graphs are dropped node by node, never by recursion.
+/// What a node refers to other nodes by.
+type Links = (Vec<Option<Edge>>, Option<Vec<Saved>>, Option<Rule>);
+
+thread_local! {
+    /// What is left to drop, while somebody is at it.
+    static LINKS: RefCell<Option<Vec<Links>>> = const { RefCell::new(None) };
+}
+
+/// Long graphs are dropped node by node, never by recursion: a node that goes while another one does leaves its links to
+/// whoever began. They may lead anywhere, as those of a checkpoint do through the hooks of what it saved.
 impl Drop for NodeInner {
     fn drop(&mut self) {
         self.outputs[0].device.live().nodes.fetch_sub(1, Ordering::Relaxed);
-        let mut rest = Vec::new();
-        self.take_links(&mut rest);
-        while let Some(node) = rest.pop() {
-            if let Some(mut node) = Arc::into_inner(node) {
-                node.take_links(&mut rest);
+        let links = self.take_links();
+        let is_first = LINKS.try_with(|rest| {
+            let mut rest = rest.borrow_mut();
+            let is_first = rest.is_none();
+            rest.get_or_insert_default().push(links);
+            is_first
+        });
+        if is_first == Ok(true) {
+            while let Some(links) = LINKS.with_borrow_mut(|rest| rest.as_mut().and_then(Vec::pop)) {
+                drop(links);
             }
+            LINKS.set(None);
         }
     }
 }
 
 impl NodeInner {
-    /// Moves every reference to another node out of this one.
-    fn take_links(&mut self, rest: &mut Vec<Arc<NodeInner>>) {
-        rest.extend(self.edges.drain(..).flatten().map(|edge| edge.node));
-        if let Function::Rule { saved, .. } = &mut self.function
-            && let Some(saved) = saved.get_mut()
-        {
-            rest.extend(saved.iter_mut().filter_map(|s| s.edge.take()).map(|edge| edge.node));
+    /// Moves out whatever may refer to other nodes.
+    fn take_links(&mut self) -> Links {
+        let edges = std::mem::take(&mut self.edges);
+        match &mut self.function {
+            Function::Accumulate(_) => (edges, None, None),
+            Function::Rule { rule, saved, .. } => {
+                let gone: Rule = Box::new(|_| unreachable!("the node was dropped"));
+                (edges, saved.get_mut().take(), Some(std::mem::replace(rule, gone)))
+            }
         }
     }
 }

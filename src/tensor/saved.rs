@@ -1,18 +1,19 @@
 //! What an operation keeps for its gradient rule, and who may keep it in its stead.
 
+use crate::dtype::DType;
 use crate::error::{Error, Kind, Result, misuse};
-use crate::shape::Layout;
+use crate::shape::{Dims, Layout};
 use crate::tensor::device::Device;
 use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
-use crate::tensor::node::{Edge, Function, NodeInner};
-use crate::tensor::value::Value;
+use crate::tensor::node::{Edge, Function, NodeInner, verb};
+use crate::tensor::scopes::Scopes;
+use crate::tensor::value::{Value, with_witness};
 use crate::tensor::{Cell, Meta, Tensor};
 use std::any::Any;
-use std::cell::{Cell as Flag, RefCell};
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// What an operation asks to be kept.
 pub(crate) enum Save<'a> {
@@ -21,52 +22,66 @@ pub(crate) enum Save<'a> {
 }
 
 /// A saved value, and where in the graph it stands.
+#[derive(Clone)]
 pub(crate) struct Saved {
     content: Content,
     pub edge: Option<Edge>,
     dual: Option<Dual>,
     /// Which result of the node it is: that is made again from the node itself, which must not hold itself.
     output: Option<usize>,
+    /// The node of the view through which an operation in place has written the result.
+    through: Option<(Weak<NodeInner>, usize)>,
 }
 
+#[derive(Clone)]
 enum Content {
     /// The value, with the version its storage had; without one, changes in place do not matter.
     Value { value: Arc<Value>, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
-    /// What a pack hook made of it.
-    Packed { payload: Box<dyn Any + Send + Sync>, unpack: Unpack },
+    /// What a pack hook made of it, and what it was.
+    Packed { payload: Payload, hooks: Arc<Pair>, shape: Dims, dtype: DType, device: Device },
 }
 
-type Pack = Arc<dyn Fn(Tensor) -> Box<dyn Any + Send + Sync> + Send + Sync>;
-type Unpack = Arc<dyn Fn(&(dyn Any + Send + Sync)) -> Result<Tensor> + Send + Sync>;
+type Payload = Arc<dyn Any + Send + Sync>;
+type Unpack = Box<dyn Fn(&Payload) -> Result<Tensor> + Send + Sync>;
+type Keeps = Box<dyn Fn(&Payload) -> Option<Vec<Arc<Value>>> + Send + Sync>;
+
+/// The hooks of one scope.
+struct Pair {
+    pack: Box<dyn Fn(Tensor) -> Payload + Send + Sync>,
+    unpack: Unpack,
+    /// The values that a payload keeps, if that is known.
+    keeps: Keeps,
+}
 
 #[derive(Clone)]
 enum Hooks {
-    Pair(Pack, Unpack),
+    Pair(Arc<Pair>),
     Disabled(String),
 }
 
 thread_local! {
-    static HOOKS: RefCell<Vec<Hooks>> = const { RefCell::new(Vec::new()) };
-    static MUTATION: Flag<bool> = const { Flag::new(false) };
+    static HOOKS: Scopes<Hooks> = const { Scopes::new() };
+    static MUTATION: Scopes<()> = const { Scopes::new() };
 }
 
-/// Restores what was before when dropped.
+/// Ends its scope when dropped.
 #[must_use = "the scope lasts only as long as the guard: bind it to a name"]
 pub struct SavedTensorsGuard {
-    restore: fn(),
+    id: u64,
+    end: fn(u64),
     one_thread: PhantomData<*const ()>,
 }
 
 impl SavedTensorsGuard {
     fn pushed(hooks: Hooks) -> SavedTensorsGuard {
-        HOOKS.with_borrow_mut(|all| all.push(hooks));
-        SavedTensorsGuard { restore: || drop(HOOKS.with_borrow_mut(Vec::pop)), one_thread: PhantomData }
+        let id = HOOKS.with(|all| all.push(hooks));
+        SavedTensorsGuard { id, end: |id| drop(HOOKS.with(|all| all.remove(id))), one_thread: PhantomData }
     }
 }
 
 impl Drop for SavedTensorsGuard {
     fn drop(&mut self) {
-        (self.restore)();
+        (self.end)(self.id);
     }
 }
 
@@ -86,6 +101,9 @@ impl Drop for SavedTensorsGuard {
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
+/// # Errors
+/// Backward fails if what `unpack` gives is of another shape, dtype or device than what was packed, or with its own error.
+///
 /// # Panics
 /// An operation panics if its `pack` is called where [`disable_saved_tensors_hooks`] forbids it.
 ///
@@ -95,13 +113,34 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
     pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
     unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
 ) -> SavedTensorsGuard {
-    if let Some(why) = HOOKS.with_borrow(|all| all.iter().rev().find_map(Hooks::disabled)) {
+    hooks_that_keep(pack, unpack, |payload: &P| {
+        let payload: &dyn Any = payload;
+        let one = payload.downcast_ref::<Tensor>().map(std::slice::from_ref);
+        let tensors = one.or(payload.downcast_ref::<Vec<Tensor>>().map(Vec::as_slice))?;
+        Some(tensors.iter().map(|x| x.0.cell.value()).collect())
+    })
+}
+
+/// [`saved_tensors_hooks`] of which it is known what values a payload keeps.
+#[track_caller]
+pub(crate) fn hooks_that_keep<P: Send + Sync + 'static>(
+    pack: impl Fn(Tensor) -> P + Send + Sync + 'static,
+    unpack: impl Fn(&P) -> Result<Tensor> + Send + Sync + 'static,
+    keeps: impl Fn(&P) -> Option<Vec<Arc<Value>>> + Send + Sync + 'static,
+) -> SavedTensorsGuard {
+    if let Some(why) = HOOKS.with(Scopes::all).iter().rev().find_map(Hooks::disabled) {
         misuse("saved_tensors_hooks", why);
     }
-    let pack: Pack = Arc::new(move |x| Box::new(pack(x)));
-    let unpack: Unpack =
-        Arc::new(move |payload| unpack(payload.downcast_ref().expect("a payload goes back to who packed it")));
-    SavedTensorsGuard::pushed(Hooks::Pair(pack, unpack))
+    SavedTensorsGuard::pushed(Hooks::Pair(Arc::new(Pair {
+        pack: Box::new(move |x| Arc::new(pack(x))),
+        unpack: Box::new(move |payload| unpack(own(payload))),
+        keeps: Box::new(move |payload| keeps(own(payload))),
+    })))
+}
+
+/// A payload as what its hooks made.
+fn own<P: 'static>(payload: &Payload) -> &P {
+    payload.downcast_ref().expect("a payload goes back to who packed it")
 }
 
 /// Until the guard is dropped, what this thread saves for backward waits in the memory of the CPU, and goes back to its
@@ -127,7 +166,8 @@ pub fn saved_tensors_hooks<P: Send + Sync + 'static>(
 pub fn save_on_cpu() -> SavedTensorsGuard {
     // A copy, since the tensor may be changed in place on a device that is the CPU.
     let pack = |x: Tensor| (x.device(), x.to_device(&Device::cpu()).map(|x| x.copy()));
-    saved_tensors_hooks(pack, |(device, x)| x.clone()?.to_device(device))
+    let unpack = |(device, x): &(Device, Result<Tensor>)| x.clone()?.to_device(device);
+    hooks_that_keep(pack, unpack, |(_, x)| Some(x.iter().map(|x| x.0.cell.value()).collect()))
 }
 
 /// Until the guard is dropped, [`saved_tensors_hooks`] panics with this message on this thread.
@@ -153,55 +193,59 @@ pub fn disable_saved_tensors_hooks(message: impl Into<String>) -> SavedTensorsGu
 ///
 /// Values are immutable, so nothing is copied for it.
 pub fn allow_mutation_on_saved_tensors() -> SavedTensorsGuard {
-    let restore = if MUTATION.replace(true) { || MUTATION.set(true) } else { || MUTATION.set(false) };
-    SavedTensorsGuard { restore, one_thread: PhantomData }
+    let id = MUTATION.with(|all| all.push(()));
+    SavedTensorsGuard { id, end: |id| _ = MUTATION.with(|all| all.remove(id)), one_thread: PhantomData }
 }
 
 impl Hooks {
     fn disabled(&self) -> Option<String> {
         match self {
             Hooks::Disabled(message) => Some(message.clone()),
-            Hooks::Pair(..) => None,
+            Hooks::Pair(_) => None,
         }
     }
 }
 
-/// Puts the hooks back when dropped, also by a panic.
-struct Outside(Vec<Hooks>);
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        HOOKS.with_borrow_mut(|hooks| *hooks = std::mem::take(&mut self.0));
-    }
+/// Runs `f` without hooks and without a witness: what it saves and records is nobody's but its own.
+pub(crate) fn without_hooks<T>(f: impl FnOnce() -> T) -> T {
+    HOOKS.with(|all| all.without(|| with_witness(None, f)))
 }
 
 impl Saved {
-    /// Keeps a tensor; `output` tells which result of the node being made it is.
+    /// Keeps a tensor for the node of a name; `output` tells which result of the node being made it is.
     #[track_caller]
-    pub fn new(x: &Tensor, edge: Option<Edge>, output: Option<usize>) -> Saved {
+    pub fn new(by: &str, x: &Tensor, edge: Option<Edge>, output: Option<usize>) -> Saved {
         if x.0.cell.inference && !is_inference() {
+            let shape = x.shape();
             misuse(
-                "save_for_backward",
-                format!("a tensor of shape {:?} made in inference mode cannot be saved; save a copy", x.shape()),
+                &verb(by),
+                format!(
+                    "a tensor of shape {shape:?} made in inference mode cannot be saved for backward; use a copy of it"
+                ),
             );
         }
         let dual = x.0.meta.lock().dual.clone();
-        if let Some(Hooks::Pair(pack, unpack)) = HOOKS.with_borrow(|all| all.last().cloned()) {
+        if let Some(Hooks::Pair(hooks)) = HOOKS.with(Scopes::last) {
             // A hook's own operations are not packed again.
-            let _outside = Outside(HOOKS.with_borrow_mut(std::mem::take));
-            let payload = pack(x.untracked());
-            return Saved { content: Content::Packed { payload, unpack }, edge, dual, output };
+            let payload = without_hooks(|| (hooks.pack)(x.untracked()));
+            let (shape, dtype, device) = (Dims::from_slice(x.shape()), x.dtype(), x.device());
+            let content = Content::Packed { payload, hooks, shape, dtype, device };
+            return Saved { content, edge, dual, output, through: None };
         }
         let operand = x.operand();
-        let version = (!MUTATION.get()).then(|| x.version());
+        let version = MUTATION.with(Scopes::last).is_none().then(|| x.version());
         let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
-        Saved { content, edge, dual, output }
+        Saved { content, edge, dual, output, through: None }
     }
 
     /// The tensor that a node saved, as part of the graph that it was part of.
     pub fn unpack(&self, node: &Arc<NodeInner>) -> Result<Tensor> {
         let edge = match self.output {
-            Some(output) => Some(Edge { node: node.clone(), output }),
+            Some(output) => {
+                let view = self.through.as_ref().and_then(|(node, output)| Some((node.upgrade()?, *output)));
+                let (node, output) = view.unwrap_or_else(|| (node.clone(), output));
+                Some(Edge { node, output })
+            }
             None => self.edge.clone(),
         };
         self.unpack_at(edge, || format!("{} (recorded at {}:{})", node.name, node.at.file(), node.at.line()))
@@ -215,8 +259,22 @@ impl Saved {
     fn unpack_at(&self, edge: Option<Edge>, by: impl Fn() -> String) -> Result<Tensor> {
         let meta = |grad_fn| Meta { grad_fn, dual: self.dual.clone(), ..Meta::default() };
         let (value, layout, cell, version) = match &self.content {
-            Content::Packed { payload, unpack } => {
-                let x = unpack(payload.as_ref())?;
+            Content::Packed { payload, hooks, shape, dtype, device } => {
+                let x = (hooks.unpack)(payload)?;
+                if x.shape() != &shape[..] || x.dtype() != *dtype || x.device() != *device {
+                    let kind = |dtype: DType, shape: &[usize], device: &Device| {
+                        format!("{dtype} of shape {shape:?} on {}", device.name())
+                    };
+                    return Err(Error::new(
+                        Kind::Graph,
+                        format!(
+                            "backward: a value saved by {} was packed by a hook as {}, and unpacked as {}",
+                            by(),
+                            kind(*dtype, shape, device),
+                            kind(x.dtype(), x.shape(), &x.device()),
+                        ),
+                    ));
+                }
                 let (cell, layout) = (x.0.cell.clone(), x.0.layout.clone());
                 return Ok(Tensor::from_parts(cell, layout, x.dtype(), x.device(), meta(edge), None));
             }
@@ -247,21 +305,30 @@ impl Saved {
         Ok(Tensor::from_parts(cell, layout.clone(), value.dtype, value.device.clone(), meta(edge), None))
     }
 
-    /// Notes that a result lies in another tensor's storage.
-    pub fn move_result(&mut self, x: &Tensor) {
-        if let (Some(_), Content::Value { value, layout, cell, version: Some(version) }) =
-            (self.output, &mut self.content)
-        {
+    /// Whether this is a result of its node.
+    pub fn is_result(&self, output: usize) -> bool {
+        self.output == Some(output)
+    }
+
+    /// Whether reading it runs a hook.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.content, Content::Packed { .. })
+    }
+
+    /// Notes that the result lies in another tensor's storage, of which, if it is a view, that is the place in the graph.
+    pub fn move_result(&mut self, x: &Tensor, place: Option<&Edge>) {
+        self.through = place.map(|edge| (Arc::downgrade(&edge.node), edge.output));
+        if let Content::Value { value, layout, cell, version: Some(version) } = &mut self.content {
             (*value, *layout) = (x.0.cell.value(), x.0.layout.clone());
             (*cell, *version) = (x.0.cell.clone(), x.version());
         }
     }
 
-    /// The value that is kept alive by it; what a hook packed is not known.
-    pub fn value(&self) -> Option<&Arc<Value>> {
+    /// The values that are kept alive by it, as far as that is known of what a hook packed.
+    pub fn values(&self) -> Option<Vec<Arc<Value>>> {
         match &self.content {
-            Content::Value { value, .. } => Some(value),
-            Content::Packed { .. } => None,
+            Content::Value { value, .. } => Some(vec![value.clone()]),
+            Content::Packed { payload, hooks, .. } => (hooks.keeps)(payload),
         }
     }
 }

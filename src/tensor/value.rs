@@ -5,9 +5,12 @@ use crate::error::Error;
 use crate::ops::op::Op;
 use crate::shape::{Dims, Layout, numel};
 use crate::tensor::device::Device;
+use crate::tensor::mode::node;
 use parking_lot::Mutex;
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +39,25 @@ pub enum State {
     Failed(Error),
 }
 
+/// Sees what this thread records: makes the value, or gives one that is there already in its place.
+pub(crate) type Witness = Rc<dyn Fn(&Op, &[usize], DType, &mut dyn FnMut() -> Arc<Value>) -> Arc<Value>>;
+
+thread_local! {
+    static WITNESS: RefCell<Option<Witness>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with another witness, or without one.
+pub(crate) fn with_witness<T>(witness: Option<Witness>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Witness>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            WITNESS.set(self.0.take());
+        }
+    }
+    let _restore = Restore(WITNESS.replace(witness));
+    f()
+}
+
 /// One immutable value: the node of the pending graph. Values are numbered as they are recorded, so operands always
 /// have smaller numbers than their consumers.
 pub struct Value {
@@ -51,6 +73,8 @@ pub struct Value {
     pub device: Device,
     /// The user's line that recorded it.
     pub at: &'static Location<'static>,
+    /// The node whose gradient rule recorded it, if one did.
+    pub node: Option<&'static str>,
     /// The number of the latest placeholder this follows from; 0 if there is none, and it can be computed.
     pub waits_for: u64,
     state: Mutex<State>,
@@ -70,6 +94,23 @@ impl Value {
             Op::Full(x) => Op::Full(dtype.round(x)),
             other => other,
         };
+        let witness = WITNESS.with_borrow(Option::clone).filter(|_| !matches!(op, Op::Full(_)));
+        let Some(witness) = witness else { return Value::make(op, operands, shape, dtype, device, at) };
+        let mut given = Some((op.clone(), operands, shape.clone()));
+        witness(&op, &shape, dtype, &mut || {
+            let (op, operands, shape) = given.take().expect("a value is made once");
+            Value::make(op, operands, shape, dtype, device, at)
+        })
+    }
+
+    fn make(
+        op: Op,
+        operands: Operands,
+        shape: Dims,
+        dtype: DType,
+        device: &Device,
+        at: &'static Location<'static>,
+    ) -> Arc<Value> {
         let waits_for = operands.iter().map(|operand| operand.value.waits_for).max().unwrap_or(0);
         let mut value = Value::new(op, State::Pending(operands), shape, dtype, device, at);
         value.waits_for = waits_for;
@@ -99,11 +140,22 @@ impl Value {
         Arc::new(Value::new(Op::Data, State::Ready(buffer), shape, dtype, device, at))
     }
 
+    /// A value that could not be made, and says so to whoever reads it.
+    pub fn failed(
+        error: Error,
+        shape: Dims,
+        dtype: DType,
+        device: &Device,
+        at: &'static Location<'static>,
+    ) -> Arc<Value> {
+        Arc::new(Value::new(Op::Data, State::Failed(error), shape, dtype, device, at))
+    }
+
     fn new(op: Op, state: State, shape: Dims, dtype: DType, device: &Device, at: &'static Location<'static>) -> Value {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         device.live().values.fetch_add(1, Ordering::Relaxed);
-        Value { id, op, shape, dtype, device: device.clone(), at, waits_for: 0, state: Mutex::new(state) }
+        Value { id, op, shape, dtype, device: device.clone(), at, node: node(), waits_for: 0, state: Mutex::new(state) }
     }
 
     /// What the value is, without its operands: it is never computed.

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::panic::Location;
 use wgrad::autograd::graph::{self, ledger, to_dot, to_svg};
 use wgrad::autograd::{
-    Context, Finding, Function, GradcheckOptions, apply, audit, detect_anomaly, gradcheck, gradgradcheck, no_grad,
-    saved_tensors_hooks,
+    self, Context, Finding, Function, GradOptions, GradcheckOptions, apply, audit, detect_anomaly, gradcheck,
+    gradgradcheck, no_grad, saved_tensors_hooks,
 };
+use wgrad::func::{grad, hessian, jacrev, vmap};
 use wgrad::testing::with_rule;
 use wgrad::{BackwardOptions, DType, Device, Error, Result, Tensor};
 
@@ -209,6 +210,9 @@ fn a_ledger_knows_leaves_and_packed_values() {
     assert_eq!((plain.bytes(), plain.leaf_bytes, plain.packed), (8, 8, 0), "{plain}");
     let _scope = saved_tensors_hooks(|x| x, |x| Ok(x.clone()));
     let packed = ledger(&[&(&x * &x)]);
+    assert_eq!((packed.bytes(), packed.packed), (8, 0), "a tensor is looked into: {packed}");
+    let _scope = saved_tensors_hooks(|x| (x, 0), |(x, _)| Ok(x.clone()));
+    let packed = ledger(&[&(&x * &x)]);
     assert_eq!((packed.bytes(), packed.packed), (0, 2), "{packed}");
     assert_eq!(ledger(&[&Tensor::ones([2], &Device::cpu())]).bytes(), 0, "a tensor without a graph has no ledger");
 }
@@ -387,4 +391,118 @@ fn an_audit_of_a_good_model_is_clean() {
         assert!(audit.is_clean(), "{audit}");
         assert_eq!(audit.to_string(), "4 of 4 parameters have a gradient that is finite and not zero.\n");
     }
+}
+
+#[test]
+fn anomalies_are_found_in_every_kind_of_batch() {
+    for dev in devices() {
+        let x = Tensor::new([[1.0, 2.0], [0.0, 4.0]], &dev);
+        let good = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &dev);
+        let _scope = detect_anomaly(true);
+        // The slope of the root of 0 is infinite, and times 0 no number: in the second sample alone.
+        let h = |x: &Tensor| x.square().sqrt().sum();
+        let mut errors = vec![vmap(|x: &Tensor| grad(h)(x), 0, 0)(&x).unwrap_err()];
+        vmap(|x: &Tensor| grad(h)(x), 0, 0)(&good).unwrap();
+        errors.push(jacrev(|x: &Tensor| x.square().sqrt())(&x).unwrap_err());
+        let rows = (&x * 1.0).requires_grad_(true).unwrap();
+        let (y, other) = (rows.square().sqrt().sum_dim(1, false), line());
+        let options = GradOptions {
+            grad_outputs: vec![Some(Tensor::eye(2, &dev))],
+            is_grads_batched: true,
+            ..Default::default()
+        };
+        says(
+            &autograd::grad(&[&y], &[&rows], options).unwrap_err(),
+            &["returned nan values", &format!("checking.rs:{other}:")],
+        );
+        // The walk of a batch's own node, and batches inside of batches.
+        let leaf = x.copy().requires_grad_(true).unwrap();
+        errors.push(vmap(h, 0, 0)(&leaf).unwrap().sum().backward().unwrap_err());
+        let twice = x.reshape([2, 1, 2]);
+        errors.push(vmap(vmap(grad(h), 0, 0), 0, 0)(&twice).unwrap_err());
+        errors.push(hessian(h)(&x.select(0, 1)).unwrap_err());
+        for error in &errors {
+            assert!(error.is_anomaly(), "{error}");
+            says(error, &["returned nan values in its 0th output. It was recorded at tests/suite/checking.rs:"]);
+        }
+        hessian(h)(&good.select(0, 1)).unwrap();
+        jacrev(|x: &Tensor| x.square().sqrt())(&good).unwrap();
+        // What was in doubt is settled, and a batch that fails on its way leaves nothing behind.
+        let failing = |x: &Tensor| -> Result<Tensor> {
+            grad(h)(x)?;
+            x.sum().item()?;
+            Ok(x.clone())
+        };
+        assert!(vmap(failing, 0, 0)(&x).unwrap_err().is_graph());
+        vmap(|x: &Tensor| grad(h)(x), 0, 0)(&good).unwrap();
+    }
+}
+
+#[test]
+fn messages_name_the_line_of_the_user() {
+    struct TooMany;
+    impl Function for TooMany {
+        fn forward(&mut self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+            Ok(vec![&inputs[0] * 2.0])
+        }
+
+        fn backward(&self, _: &Context, gradients: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+            Ok(vec![gradients[0].clone(), None])
+        }
+    }
+    for dev in devices() {
+        let x = leaf(&[1.0, 2.0], &dev);
+        let (y, at) = (apply(TooMany, &[&x]).unwrap().remove(0), line());
+        let error = wgrad::catch(|| y.sum().backward()).unwrap_err();
+        says(
+            &error,
+            &["TooManyBackward: recorded at ", &format!("checking.rs:{at}:"), "gave 2 gradients for 1 inputs"],
+        );
+        let (hook, at) = (x.register_hook(|g| Some(g.sum())), line());
+        let error = wgrad::catch(|| (&x * 2.0).sum().backward()).unwrap_err();
+        says(&error, &["f32 of shape [] for f32 of [2]", "registered at ", &format!("checking.rs:{at}:")]);
+        hook.unwrap().remove();
+        // What a hook unpacks must be what it packed.
+        for wrong in [|x: &Tensor| x.sum(), |x: &Tensor| x.cast(DType::F16)] {
+            let (y, at) = {
+                let _scope = saved_tensors_hooks(|x| x, move |x| Ok(wrong(x)));
+                (x.exp(), line())
+            };
+            let error = y.sum().backward().unwrap_err();
+            says(
+                &error,
+                &["ExpBackward0", &format!("checking.rs:{at}"), "packed by a hook as f32 of shape [2]", "unpacked as"],
+            );
+        }
+    }
+}
+
+#[test]
+fn gradcheck_knows_results_batches_and_chance() {
+    let x = double(&[0.5, -1.5, 2.5]);
+    let all = || GradcheckOptions { check_forward_ad: true, check_batched_grad: true, ..Default::default() };
+    // One tensor, a tuple, a result.
+    gradcheck(|x| x[0].sin(), &[&x], all()).unwrap();
+    gradcheck(|x| (x[0].sin(), x[0].exp().sum()), &[&x], all()).unwrap();
+    gradcheck(|x| Ok(apply(Cube { factor: 1.0 }, &[&x[0]])?.remove(0)), &[&x], all()).unwrap();
+    gradgradcheck(|x| Ok(apply(Cube { factor: 1.0 }, &[&x[0]])?.remove(0)), &[&x], all()).unwrap();
+    let refused = |x: &[Tensor]| -> Result<Tensor> {
+        Tensor::ones([1], &x[0].device()).backward()?;
+        Ok(x[0].clone())
+    };
+    assert!(gradcheck(refused, &[&x], all()).unwrap_err().is_graph());
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let count = || calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) as f64;
+    let by_chance = |x: &[Tensor]| &x[0] + 1e-3 * count();
+    says(&gradcheck(by_chance, &[&x], all()).unwrap_err(), &["the function is not deterministic: output 0"]);
+    gradcheck(|x| &x[0] + 1e-9 * count(), &[&x], GradcheckOptions { nondet_tol: 1.0, eps: 1.0, ..all() }).unwrap();
+    let chance = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let backward = |x: &[Tensor]| {
+        let chance = chance.clone();
+        with_rule(&x[0], x[0].copy(), move |g| {
+            g * (1.0 + 1e-7 * chance.fetch_add(1, std::sync::atomic::Ordering::Relaxed) as f64)
+        })
+    };
+    let error = gradcheck(backward, &[&x], GradcheckOptions::default()).unwrap_err();
+    says(&error, &["backward is not deterministic: the gradient of input 0 from output 0", "and in another run"]);
 }

@@ -82,7 +82,8 @@ fn second_derivatives_agree_with_differences() {
 #[test]
 fn derivatives_on_the_gpu_agree_with_differences() {
     let Some(gpu) = gpu() else { return };
-    let options = GradcheckOptions { eps: 1e-3, atol: 1e-2, rtol: 1e-1, ..Default::default() };
+    // A second run asks for other values, so that other operations fuse, and the last digit may be another.
+    let options = GradcheckOptions { eps: 1e-3, atol: 1e-2, rtol: 1e-1, nondet_tol: 1e-4, ..Default::default() };
     let rows = row_cases().into_iter().filter(|case| ROWS.iter().any(|row| row.name == case.name));
     let cases: Vec<Case> = rows.chain(structural_cases()).collect();
     let first = |case| check(case, DType::F32, &gpu, &|f, x, o| gradcheck(f, x, o), options.clone());

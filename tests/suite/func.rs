@@ -5,7 +5,10 @@ use crate::common::{gpu, on_every_device};
 use crate::derivatives::direction;
 use std::sync::Arc;
 use wgrad::autograd::forward_ad::{dual_level, make_dual, unpack_dual};
-use wgrad::autograd::{Context, Function, GradOptions, apply, grad as grad_of, no_grad};
+use wgrad::autograd::{
+    CheckpointOptions, Context, Function, GradOptions, apply, checkpoint, grad as grad_of, memory_budget, no_grad,
+    save_on_cpu,
+};
 use wgrad::func::*;
 use wgrad::{DType, Device, Result, Tensor};
 
@@ -224,6 +227,65 @@ fn tangents_of_a_function_follow_from_its_rule_and_not_from_its_operations() {
         close(&jvp(f, &x, &one)?.1, &[1.0, 1.0]);
         close(&jvp(|x: &Tensor| f(&(x * 3.0)), &x, &one)?.1, &[3.0, 3.0]);
         close(&jacfwd(jacrev(|x: &Tensor| Ok(f(&x.square())?.sum())))(&x)?, &[2.0, 0.0, 0.0, 2.0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn tangents_pass_through_whatever_is_done_with_saved_tensors() {
+    on_every_device(|dev| {
+        let (x, v) = (Tensor::new([0.5, 1.0], dev), Tensor::new([1.0, -2.0], dev));
+        let plain = |x: &Tensor| x.sin().exp() * x;
+        let region = |x: &[Tensor]| vec![x[0].sin().exp() * &x[0]];
+        let checked = |x: &Tensor| checkpoint(region, &[x], CheckpointOptions::default()).remove(0);
+        let nested = |x: &Tensor| {
+            let outer = move |x: &[Tensor]| checkpoint(region, &[&x[0]], CheckpointOptions::default());
+            checkpoint(outer, &[x], CheckpointOptions::default()).remove(0)
+        };
+        let budgeted = |x: &Tensor| {
+            let _scope = memory_budget(0);
+            plain(x)
+        };
+        let on_cpu = |x: &Tensor| {
+            let _scope = save_on_cpu();
+            plain(x)
+        };
+        let ways: [&dyn Fn(&Tensor) -> Tensor; 4] = [&checked, &nested, &budgeted, &on_cpu];
+        for f in ways {
+            same(&jvp(f, &x, &v)?.1, &jvp(plain, &x, &v)?.1);
+            let (loss, want) = (|x: &Tensor| f(x).sum(), |x: &Tensor| plain(x).sum());
+            same(&hvp(loss, &x, &v)?.1, &hvp(want, &x, &v)?.1);
+            same(&hessian(loss)(&x)?, &hessian(want)(&x)?);
+            same(&jacfwd(jacfwd(loss))(&x)?, &hessian(want)(&x)?);
+            // A tangent that is part of a graph.
+            let w = v.detach().requires_grad_(true)?;
+            jvp(f, &x, &w)?.1.sum().backward()?;
+            same(&w.grad().unwrap(), &grad(want)(&x)?);
+        }
+        Ok(())
+    });
+}
+
+/// Fails in backward, and so in forward mode.
+struct Failing;
+
+impl Function for Failing {
+    fn forward(&mut self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![&inputs[0] * 2.0])
+    }
+
+    fn backward(&self, _: &Context, _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Err(Tensor::ones([1], &Device::cpu()).backward().unwrap_err())
+    }
+}
+
+#[test]
+fn a_tangent_that_fails_is_an_error_for_who_reads_it() {
+    on_every_device(|dev| {
+        let x = Tensor::new([0.5, 1.0], dev);
+        let (y, t) = jvp(|x: &Tensor| Ok(apply(Failing, &[x])?.remove(0) * 3.0), &x, &x)?;
+        close(&y, &[3.0, 6.0]);
+        assert!(t.to_vec::<f32>().unwrap_err().is_graph());
         Ok(())
     });
 }

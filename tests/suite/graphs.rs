@@ -1,8 +1,10 @@
 //! The graph as a structure: long chains, threads, freeing, hooks in order, views and their history.
 
-use crate::common::devices;
+use crate::common::{devices, on_every_device};
 use std::sync::{Arc, Mutex};
-use wgrad::autograd::{GradOptions, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled};
+use wgrad::autograd::{
+    GradOptions, GradientEdge, backward_at, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled,
+};
 use wgrad::optim::{Adam, Optimizer, Sgd};
 use wgrad::{BackwardOptions, Device, Tensor};
 
@@ -386,5 +388,55 @@ fn chains_of_100_000_views_do_not_recurse() {
         }
         y.mul_(2.0).unwrap();
         assert_eq!((values(&x), values(&y)), (vec![2.0, 4.0, 6.0, 8.0], vec![2.0, 6.0, 4.0, 8.0]));
+    });
+}
+
+/// Keeps what is logged.
+struct Log(Mutex<Vec<String>>);
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        if record.level() == log::Level::Warn {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_gradient_that_nobody_stores_is_warned_of() {
+    static LOG: Log = Log(Mutex::new(Vec::new()));
+    log::set_logger(&LOG).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let warnings = || LOG.0.lock().unwrap().iter().filter(|text| text.contains("[1, 7, 1]")).count();
+    let x = Tensor::ones([1, 7, 1], &Device::cpu()).requires_grad_(true).unwrap();
+    let (y, z) = (&x * 2.0, &x * 3.0);
+    z.retain_grad().unwrap();
+    assert!(x.grad().is_none() && z.grad().is_none() && x.detach().grad().is_none());
+    assert_eq!(warnings(), 0);
+    assert!(y.grad().is_none());
+    assert_eq!(warnings(), 1);
+    log::set_max_level(log::LevelFilter::Off);
+}
+
+#[test]
+fn backward_starts_at_edges_as_at_tensors() {
+    on_every_device(|dev| {
+        let x = Tensor::new([1.0, 2.0], dev).requires_grad_(true)?;
+        let (edge, whole) = {
+            let y = &x * &x;
+            (GradientEdge::of(&y)?, GradientEdge::of(&y.sum())?)
+        };
+        let keep = BackwardOptions { retain_graph: Some(true), ..Default::default() };
+        backward_at(&[edge.clone(), whole], &[Some(Tensor::new([10.0, 1.0], dev))], keep)?;
+        assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [22.0, 8.0]);
+        let error = backward_at(&[edge], &[], BackwardOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("only a tensor of one element needs no gradient given"), "{error}");
+        Ok(())
     });
 }

@@ -39,14 +39,16 @@ fn module(path: &Path) -> String {
     first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// Modules that the code of a file names after `crate::`, tests and comments left out.
+/// Modules that the code of a file names after `crate::`; tests, comments and macros left out.
 fn imports(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap();
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
-        .filter(|name: &String| name.starts_with(char::is_lowercase))
+        .map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '!').next().unwrap_or_default().to_string()
+        })
+        .filter(|name: &String| name.starts_with(char::is_lowercase) && !name.ends_with('!'))
         .collect()
 }
 

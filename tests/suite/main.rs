@@ -31,4 +31,5 @@ mod saved;
 mod seeds;
 mod semantics;
 mod spatial;
+mod torch_modules;
 mod vmap;

@@ -4,8 +4,8 @@ use crate::common::{devices, on_every_device, own_devices};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wgrad::autograd::{
-    CheckpointOptions, GradOptions, checkpoint, checkpoint_sequential, disable_saved_tensors_hooks, grad,
-    memory_budget, queue_callback, register_multi_grad_hook, save_on_cpu, saved_tensors_hooks,
+    CheckpointOptions, CheckpointPolicy, GradOptions, checkpoint, checkpoint_sequential, disable_saved_tensors_hooks,
+    grad, graph::ledger, memory_budget, queue_callback, register_multi_grad_hook, save_on_cpu, saved_tensors_hooks,
 };
 use wgrad::{BackwardOptions, Device, Result, Tensor, catch};
 
@@ -251,5 +251,77 @@ fn ten_thousand_steps_do_not_grow() {
         let first = run(20);
         let steps = if dev.name() == "cpu" { 10_000 } else { 200 };
         assert_eq!(first, run(steps), "{}", dev.name());
+    }
+}
+
+#[test]
+fn a_checkpoint_keeps_what_its_policy_says_and_does_not_compute_it_again() {
+    for dev in own_devices() {
+        let region = |x: &[Tensor]| (x[0].matmul(&x[1]).tanh().matmul(&x[1]).exp(), x[0].sum());
+        // What the kernels, or on the CPU the operations, of one step cost without a policy and with one.
+        let run = |policy: Option<CheckpointPolicy>| {
+            dev.manual_seed(3);
+            let (x, w) = (leaf(&[4, 8], &dev), leaf(&[8, 8], &dev));
+            let options = CheckpointOptions { policy, ..Default::default() };
+            let (y, z) = checkpoint(region, &[&x, &w], options);
+            dev.sync().unwrap();
+            let (kept, before) = (ledger(&[&y]).bytes(), dev.stats().kernels);
+            (y.sum() + z).backward().unwrap();
+            let found = [&x, &w].map(bits);
+            (found, kept, dev.stats().kernels - before)
+        };
+        let (plain, none, all) = run(None);
+        assert_eq!(none, (4 * 8 + 8 * 8) * 4, "the inputs");
+        let (same, products, fewer) = run(Some(CheckpointPolicy::keep(|operation, _| operation == "matmul")));
+        assert_eq!(plain, same, "{}", dev.name());
+        assert_eq!(products, none + 2 * 4 * 8 * 4, "and two products");
+        // Where nothing is fused, two operations less are counted.
+        let less = if dev.name() == "cpu" { 2 } else { 0 };
+        assert!(fewer + less <= all, "{}: {fewer} of {all}", dev.name());
+        let (same, two, _) = run(Some(CheckpointPolicy::keep(|_, shape| shape == [4, 8])));
+        assert!(plain == same && two > products, "{}", dev.name());
+    }
+}
+
+#[test]
+fn a_region_may_fail() {
+    on_every_device(|dev| {
+        let runs = AtomicUsize::new(0);
+        let f = move |x: &[Tensor]| -> Result<Tensor> {
+            if runs.fetch_add(1, Ordering::Relaxed) == 1 {
+                x[0].detach().backward()?;
+            }
+            Ok(x[0].exp().sin())
+        };
+        let y = checkpoint(f, &[&leaf(&[3], dev)], CheckpointOptions::default())?;
+        assert!(y.sum().backward().unwrap_err().to_string().contains("does not require grad"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_ledger_counts_what_is_kept_in_the_stead_of_values() {
+    for dev in own_devices() {
+        let x = leaf(&[1000], &dev);
+        // What is computed cannot be given up.
+        dev.sync().unwrap();
+        let whole = ledger(&[&x.sin().exp().tanh()]);
+        assert_eq!((whole.bytes(), whole.packed), (12_000, 0));
+        let y = {
+            let _scope = memory_budget(4_000);
+            x.sin().exp().tanh()
+        };
+        let less = ledger(&[&y]);
+        assert_eq!((less.bytes(), less.packed), (4_000, 0), "{less}");
+        let y = checkpoint(|x: &[Tensor]| x[0].sin().exp(), &[&x], CheckpointOptions::default());
+        let inputs = ledger(&[&y]);
+        assert_eq!((inputs.bytes(), inputs.leaf_bytes, inputs.packed), (4_000, 4_000, 0), "{inputs}");
+        let y = {
+            let _scope = save_on_cpu();
+            x.exp()
+        };
+        let moved = ledger(&[&y]);
+        // The CPU of the process, which is none of these devices.
+        assert_eq!((moved.bytes(), moved.elsewhere_bytes, moved.packed), (4_000, 4_000, 0), "{moved}");
     }
 }

@@ -27,6 +27,8 @@
 
 mod changes;
 mod engine;
+mod scopes;
+mod storage;
 mod transforms;
 mod user;
 

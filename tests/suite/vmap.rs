@@ -6,7 +6,7 @@ use crate::derivatives::direction;
 use crate::func::{at, same, some};
 use wgrad::autograd::{GradOptions, grad as grad_of};
 use wgrad::func::*;
-use wgrad::{ConvOptions, DType, Device, Result, Tensor};
+use wgrad::{BatchNormOptions, ConvOptions, DType, Device, Result, Tensor};
 
 fn values(x: &Tensor) -> Vec<f32> {
     x.to_vec().unwrap()
@@ -265,6 +265,27 @@ fn what_vmap_cannot_know_is_refused() {
         let y = x.copy();
         vmap(|x: &Tensor| x.mul_(2.0).cloned(), 0, 0)(&y)?;
         same(&y, &(&x * 2.0));
+        Ok(())
+    });
+}
+
+#[test]
+fn running_statistics_are_not_shared_by_the_elements_of_a_batch() {
+    on_every_device(|dev| {
+        let (mean, var) = (Tensor::zeros([2], dev), Tensor::ones([2], dev));
+        let x = some(&[3, 4, 2], 1, dev);
+        let norm = |x: &Tensor, mean: &Tensor, var: &Tensor| {
+            let (running_mean, running_var) = (Some(mean.clone()), Some(var.clone()));
+            x.batch_norm(BatchNormOptions { running_mean, running_var, training: true, ..Default::default() })
+        };
+        let error = wgrad::catch(|| vmap(|x: &Tensor| norm(x, &mean, &var), 0, 0)(&x)).err().unwrap().to_string();
+        assert!(
+            error.starts_with("batch_norm: inside of vmap") && error.contains("running ones, of shape [2]"),
+            "{error}"
+        );
+        let each = (x, Tensor::zeros([3, 2], dev), Tensor::ones([3, 2], dev));
+        vmap(|(x, mean, var): &(Tensor, Tensor, Tensor)| norm(x, mean, var), 0, 0)(&each)?;
+        same(&(each.1 * 10.0), &each.0.mean_dim(1, false));
         Ok(())
     });
 }

@@ -1,11 +1,12 @@
 //! The graph as a picture: operations in layers from the leaves down, forward on the left of each box and backward on its
 //! right.
 
-use super::{ledger, reached, shapes, size};
+use super::{first_saved, ledger, reached, shapes, size};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Node, NodeInner};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::panic::Location;
 use std::sync::Arc;
 
 const WIDTH: f64 = 360.0;
@@ -23,8 +24,9 @@ const FORWARD: &str = "#2563a8";
 const BACKWARD: &str = "#c2560c";
 
 /// The graph that hangs on some tensors as a self-contained SVG. Each box is an operation, blue, with the shape of its
-/// result, beside its gradient function, orange, with the bytes that it saved; below stands the line that recorded it.
-/// Leaves are green. Of a graph of more than 600 nodes only the last are drawn.
+/// result, beside its gradient function, orange, with the bytes that it saved and no operation before it; below stands the
+/// line that recorded it. Where it used what `detach` cut off, the line of the `detach` is red. Leaves are green.
+/// Of a graph of more than 600 nodes only the last are drawn.
 ///
 /// ```
 /// use wgrad::autograd::graph::to_svg;
@@ -54,11 +56,13 @@ pub fn to_svg(ys: &[&Tensor]) -> String {
     let _ = writeln!(svg, "<g transform=\"translate({:.1} {HEAD})\">", width / 2.0 - (left + right) / 2.0);
     picture.edges(&mut svg);
     let roots: Vec<_> = ys.iter().map(|y| y.gradient_edge().map(|edge| Arc::as_ptr(&edge.node))).collect();
+    let mut seen = HashSet::new();
+    let saved: HashMap<_, _> = all.iter().map(|node| (Arc::as_ptr(&node.0), first_saved(node, &mut seen))).collect();
     for (i, node) in drawn.iter().enumerate() {
         let outputs: Vec<String> =
             (0..roots.len()).filter(|&k| roots[k] == Some(Arc::as_ptr(&node.0))).map(|k| k.to_string()).collect();
         let at = (picture.items[i].x, picture.items[i].y());
-        tile(&mut svg, node, at, &outputs.join(", "));
+        tile(&mut svg, node, at, saved[&Arc::as_ptr(&node.0)], &outputs.join(", "));
     }
     svg + "</g>\n</svg>\n"
 }
@@ -238,7 +242,7 @@ impl Picture {
 }
 
 /// One box.
-fn tile(svg: &mut String, node: &Node, (x, y): (f64, f64), outputs: &str) {
+fn tile(svg: &mut String, node: &Node, (x, y): (f64, f64), saved: usize, outputs: &str) {
     let leaf = node.variable().is_some();
     let (left, half) = (x - WIDTH / 2.0, WIDTH / 2.0);
     let (fill, stroke) = if leaf { ("#e3f5e8", "#3c9a5f") } else { ("#e9f1fb", "#8aa7c9") };
@@ -246,7 +250,7 @@ fn tile(svg: &mut String, node: &Node, (x, y): (f64, f64), outputs: &str) {
         svg,
         "<g class=\"{}\"><title>{}</title>",
         if leaf { "leaf" } else { "node" },
-        escaped(&format!("{} {} saves {} at {}", node.name(), shapes(node), size(node.saved_bytes()), node.location()))
+        escaped(&format!("{} {} saves {} at {}", node.name(), shapes(node), size(saved), node.location()))
     );
     let _ = writeln!(
         svg,
@@ -268,12 +272,16 @@ fn tile(svg: &mut String, node: &Node, (x, y): (f64, f64), outputs: &str) {
     line(left, 37.0, plain, &shapes(node));
     line(x, 20.0, &format!("{} fill=\"{BACKWARD}\"", bold(name)), name);
     if !leaf {
-        line(left, 53.0, "font-size=\"10\" fill=\"#777\"", &place(node));
-        let saved = match node.saved_bytes() {
+        line(left, 53.0, "font-size=\"10\" fill=\"#777\"", &place(node.location()));
+        let text = match saved {
+            0 if node.saved_bytes() > 0 => "saves nothing new".into(),
             0 => "saves nothing".into(),
             bytes => format!("saves {}", size(bytes)),
         };
-        line(x, 37.0, plain, &saved);
+        line(x, 37.0, plain, &text);
+        if let Some(cut) = node.0.cuts.lines().first() {
+            line(x, 53.0, "font-size=\"10\" fill=\"#b3261e\"", &format!("detach at {}", place(cut)));
+        }
     }
     if !outputs.is_empty() {
         let text = format!("output {outputs}");
@@ -312,25 +320,13 @@ fn legend(svg: &mut String, ys: &[&Tensor], all: &[Node], drawn: usize) {
     }
 }
 
-/// The operation that a node is the gradient of: `log_softmax` for `LogSoftmaxBackward0`.
+/// The operation that a node is the gradient of.
 fn verb(node: &Node) -> String {
-    if node.variable().is_some() {
-        return "leaf".into();
-    }
-    let name = node.name().split("Backward").next().unwrap_or_default();
-    let mut verb = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && verb.chars().last().is_some_and(char::is_lowercase) {
-            verb.push('_');
-        }
-        verb.extend(c.to_lowercase());
-    }
-    verb
+    if node.variable().is_some() { "leaf".into() } else { crate::tensor::node::verb(node.name()) }
 }
 
-/// The line of a node, its file without the folders it lies in.
-fn place(node: &Node) -> String {
-    let at = node.location();
+/// A line, its file without the folders it lies in.
+fn place(at: &Location) -> String {
     let file = at.file().rsplit(['/', '\\']).next().unwrap_or_default();
     format!("{file}:{}", at.line())
 }

@@ -210,6 +210,11 @@ impl Backend for Gpu {
 
     fn watch_non_finite(&self, on: bool) {
         self.watch.store(on, Ordering::Relaxed);
+        if !on {
+            // Nobody may read the words while they and what they stand for do not fit.
+            let _player = self.player.lock();
+            self.reports.forget(&self.context);
+        }
     }
 
     fn stats(&self) -> Stats {

@@ -86,6 +86,14 @@ impl Reports {
         self.armed.swap(false, Ordering::AcqRel).then(|| std::mem::take(&mut *self.watched.lock()))
     }
 
+    /// Forgets what was found of results.
+    pub fn forget(&self, context: &Context) {
+        self.watched.lock().clear();
+        let mut encoder = context.device.create_command_encoder(&Default::default());
+        encoder.clear_buffer(&self.status, 4, None);
+        context.queue.submit([encoder.finish()]);
+    }
+
     /// What the words of the buffer say.
     pub fn error(&self, words: &[u32], watched: &[Watched]) -> Option<Error> {
         let &[index, first, element, operands] = words else { unreachable!("the status has four words") };

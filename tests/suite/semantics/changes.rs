@@ -95,7 +95,7 @@ facts! {
         raises(c.requires_grad_(true), "requires_grad_: a tensor of shape [2] made in inference mode; copy it first");
         assert!(c.copy().requires_grad_(true)?.requires_grad());
         // Nor can it be saved for backward.
-        raises(catch(|| t([1.0, 1.0], dev) * &c), "save_for_backward: a tensor of shape [2] made in inference mode cannot be saved; save a copy");
+        raises(catch(|| t([1.0, 1.0], dev) * &c), "mul: a tensor of shape [2] made in inference mode cannot be saved for backward; use a copy of it");
     }
     inplace_02 => |dev| {
         let x = t([1.0, 2.0], dev);

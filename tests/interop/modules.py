@@ -1,0 +1,114 @@
+"""What PyTorch's modules and optimizers compute, for tests/suite/torch_modules.rs: `python tests/interop/modules.py`."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+torch.manual_seed(0)
+out = {}
+
+
+def module(name, net, *inputs, masks=None, train=True):
+    """The state before, inputs, result, gradients of everything for a fixed gradient, and the state after."""
+    net.train(train)
+    for key, value in net.state_dict().items():
+        out[f"{name}/state/{key}"] = value.clone()
+    inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    y = net(*inputs, **(masks or {}))
+    while isinstance(y, tuple):
+        y = y[0]
+    g = torch.randn_like(y)
+    y.backward(g)
+    out[f"{name}/y"], out[f"{name}/g"] = y.detach(), g
+    for i, x in enumerate(inputs):
+        out[f"{name}/x{i}"] = x.detach()
+        if x.grad is not None:
+            out[f"{name}/grad/x{i}"] = x.grad
+    for key, p in net.named_parameters():
+        out[f"{name}/grad/{key}"] = torch.zeros_like(p) if p.grad is None else p.grad
+    for key, value in net.named_buffers():
+        out[f"{name}/after/{key}"] = value.clone()
+
+
+def shaken(net):
+    """Norms begin with ones and zeros, which would hide mistakes."""
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    return net
+
+
+x = torch.randn
+module("linear", nn.Linear(3, 4), x(2, 5, 3))
+module("bilinear", nn.Bilinear(3, 2, 4), x(5, 3), x(5, 2))
+module("conv1d", nn.Conv1d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2), x(2, 4, 9))
+module("conv2d", nn.Conv2d(2, 3, (2, 3), padding=(1, 0)), x(2, 2, 5, 6))
+module("conv3d", nn.Conv3d(1, 2, 2), x(1, 1, 3, 4, 3))
+module("conv_transpose1d", nn.ConvTranspose1d(4, 2, 3, stride=2, padding=1, output_padding=1, groups=2), x(2, 4, 5))
+module("conv_transpose2d", nn.ConvTranspose2d(2, 3, 2, stride=2), x(1, 2, 3, 3))
+module("embedding", nn.Embedding(6, 3, padding_idx=2), torch.tensor([[0, 2], [5, 0]]))
+module("layer_norm", shaken(nn.LayerNorm([3, 4])), x(2, 3, 4))
+module("rms_norm", shaken(nn.RMSNorm(4, eps=1e-6)), x(2, 3, 4))
+module("group_norm", shaken(nn.GroupNorm(2, 4)), x(2, 4, 3))
+module("batch_norm1d", shaken(nn.BatchNorm1d(3)), x(4, 3, 2))
+module("batch_norm2d", shaken(nn.BatchNorm2d(3)), x(4, 3, 2, 2))
+evaluated = shaken(nn.BatchNorm2d(3))
+evaluated.running_mean.normal_()
+evaluated.running_var.uniform_(0.5, 2)
+module("batch_norm2d_eval", evaluated, x(4, 3, 2, 2), train=False)
+module("instance_norm2d", shaken(nn.InstanceNorm2d(3, affine=True)), x(2, 3, 3, 2))
+module("prelu", nn.PReLU(3), x(2, 3, 4))
+module("rnn", nn.RNN(3, 4, num_layers=2), x(5, 2, 3))
+module("lstm", nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True), x(2, 5, 3))
+module("gru", nn.GRU(3, 4), x(5, 2, 3))
+module("lstm_cell", nn.LSTMCell(3, 4), x(2, 3))
+module("gru_cell", nn.GRUCell(3, 4), x(2, 3))
+mask = torch.tensor([[False, True, False], [False, False, True]])
+attention = shaken(nn.MultiheadAttention(4, 2, batch_first=True))
+module("attention", attention, x(2, 5, 4), x(2, 3, 4), x(2, 3, 4), masks={"key_padding_mask": mask})
+size = dict(d_model=4, nhead=2, dim_feedforward=6, dropout=0.0, batch_first=True)
+causal = {"mask": nn.Transformer.generate_square_subsequent_mask(3), "is_causal": True}
+module("encoder", nn.TransformerEncoder(shaken(nn.TransformerEncoderLayer(**size)), 2), x(2, 3, 4), masks=causal)
+module("encoder_first", shaken(nn.TransformerEncoderLayer(**size, norm_first=True, activation="gelu")), x(2, 3, 4))
+module("decoder", shaken(nn.TransformerDecoderLayer(**size)), x(2, 3, 4), x(2, 5, 4))
+
+
+def optimizer(name, make, steps=8):
+    """The values of two parameters after every step down a bent valley."""
+    p = [torch.linspace(-1, 2, 6, dtype=torch.float64).reshape(2, 3), torch.linspace(0.5, 1.5, 4, dtype=torch.float64)]
+    p = [q.clone().requires_grad_() for q in p]
+    run = make(p)
+    scale = torch.linspace(0.2, 2, 6, dtype=torch.float64).reshape(2, 3)
+
+    def loss():
+        run.zero_grad()
+        y = (scale * (p[0] - 0.3) ** 2).sum() + (p[1].sin() * p[1]).sum() + (p[0].sum() * p[1].mean()) ** 2 * 0.1
+        y.backward()
+        return y
+
+    for i in range(steps):
+        run.step(loss)
+        for k, q in enumerate(p):
+            out[f"optim/{name}/{i}/{k}"] = q.detach().clone()
+
+
+o = torch.optim
+optimizer("rprop", lambda p: o.Rprop(p, lr=0.05))
+optimizer("asgd", lambda p: o.ASGD(p, lr=0.05, lambd=0.01, alpha=0.6, t0=2, weight_decay=0.1))
+optimizer("adafactor", lambda p: o.Adafactor(p, lr=0.1, weight_decay=0.05))
+optimizer("lbfgs", lambda p: o.LBFGS(p, lr=0.2, max_iter=4, history_size=3))
+optimizer("lbfgs_wolfe", lambda p: o.LBFGS(p, max_iter=5, line_search_fn="strong_wolfe"), steps=3)
+optimizer("sgd_dampened", lambda p: o.SGD(p, lr=0.05, momentum=0.9, dampening=0.3, weight_decay=0.1))
+optimizer("nadam", lambda p: o.NAdam(p, lr=0.05, decoupled_weight_decay=True, weight_decay=0.1))
+optimizer("radam", lambda p: o.RAdam(p, lr=0.05, weight_decay=0.1))
+optimizer("adamax", lambda p: o.Adamax(p, lr=0.05, weight_decay=0.1))
+optimizer("adadelta", lambda p: o.Adadelta(p, lr=0.5, weight_decay=0.1))
+optimizer("adagrad", lambda p: o.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.2))
+optimizer("rmsprop", lambda p: o.RMSprop(p, lr=0.02, momentum=0.5, centered=True, weight_decay=0.1))
+optimizer("amsgrad", lambda p: o.AdamW(p, lr=0.05, amsgrad=True, weight_decay=0.2))
+
+path = Path(__file__).parent.parent / "data" / "files" / "modules.safetensors"
+save_file({key: value.contiguous() for key, value in out.items()}, path)
+print(len(out), "tensors,", path.stat().st_size, "bytes")
