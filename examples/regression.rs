@@ -8,11 +8,14 @@ mod common;
 use clap::Parser;
 use common::{Common, Result};
 use std::process::ExitCode;
-use wgrad::autograd::no_grad;
 use wgrad::data::{CsvOptions, DataLoader, Dataset, LoaderOptions, Part, Shuffle, Table, TensorDataset, random_split};
 use wgrad::io::{load_safetensors, save_safetensors};
 use wgrad::nn::{BatchNorm1d, Layer, Linear, Module, ReLU, Sequential};
-use wgrad::{Device, Tensor, optim::AdamW};
+use wgrad::train::{MeanSquaredError, Metrics, R2Score};
+use wgrad::{Device, Tensor, autograd::no_grad, optim::AdamW};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/penguins.csv");
+const WEIGHTS: &str = "target/regression.safetensors";
 
 /// Learns the mass of penguins from a table, and says how well it knows that of penguins it has not seen.
 #[derive(Parser)]
@@ -32,30 +35,20 @@ fn network(dev: &Device) -> Sequential {
     hidden.then(Linear::new(32, 1, dev))
 }
 
-/// The part of the variance that the network explains.
-fn r2(net: &Sequential, x: &Tensor, y: &Tensor) -> Result<f64> {
-    let _unrecorded = no_grad();
-    let unexplained = (net.forward(x) - y).square().mean() / (y - y.mean()).square().mean();
-    Ok(1.0 - unexplained.item()?)
-}
-
 fn example(args: &Common) -> Result<ExitCode> {
     let dev = args.open()?;
     let numbers = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm"];
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/penguins.csv");
-    let table = Table::read(file, CsvOptions::default())?.skip_bad(&numbers)?;
+    let table = Table::read(FILE, CsvOptions::default())?.skip_bad(&numbers)?;
+    println!("{FILE}: {} penguins, {} left out for want of measurements", table.len(), table.skipped());
     // A name becomes a column for each of its values; that the sex is not known is a value too.
     let one_hot = |column| Ok::<_, wgrad::Error>(Tensor::new(table.categories(column)?.0, &dev).one_hot(3));
     let x = Tensor::cat(&[table.tensor(&numbers, &dev)?, one_hot("species")?, one_hot("sex")?], 1);
-    let y = table.tensor(&["body_mass_g"], &dev)? / 1000.0;
-    println!("{file}: {} penguins, {} left out for want of measurements", table.len(), table.skipped());
+    let kilograms = table.tensor(&["body_mass_g"], &dev)? / 1000.0;
 
-    let parts = random_split(TensorDataset::new((x, y)), &[Part::Share(0.8), Part::Share(0.2)], 0);
-    let options =
-        LoaderOptions { batch_size: 32, sampler: Box::new(Shuffle { seed: args.seed }), ..Default::default() };
+    let parts = random_split(TensorDataset::new((x, kilograms)), &[Part::Share(0.8), Part::Share(0.2)], 0);
+    let shuffle = Box::new(Shuffle { seed: args.seed });
+    let options = LoaderOptions { batch_size: 32, sampler: shuffle, ..Default::default() };
     let training = DataLoader::new(parts[0].clone(), &dev, options)?;
-    let (x, y) = parts[1].batch(&(0..parts[1].len()).collect::<Vec<_>>(), &dev)?;
-
     let net = network(&dev);
     let mut adamw = AdamW { lr: 1e-2, weight_decay: 1e-2, ..Default::default() }.over(&net.parameters());
     for _epoch in 0..60 {
@@ -66,21 +59,22 @@ fn example(args: &Common) -> Result<ExitCode> {
             adamw.step()?;
         }
     }
-    net.eval();
-    let unseen = r2(&net, &x, &y)?;
-
-    let weights = "target/regression.safetensors";
     std::fs::create_dir_all("target")?;
-    save_safetensors(weights, &net.state_dict().into_iter().collect::<Vec<_>>())?;
+    save_safetensors(WEIGHTS, &net.state_dict().into_iter().collect::<Vec<_>>())?;
+
+    let _unrecorded = no_grad();
+    let (x, y) = parts[1].batch(&(0..parts[1].len()).collect::<Vec<_>>(), &dev)?;
     let loaded = network(&dev);
-    loaded.load_state_dict(&load_safetensors(weights, &dev)?)?;
-    loaded.eval();
-    println!(
-        "R² on {} unseen penguins: {unseen:.3}; with the weights read back: {:.3}",
-        y.size(0),
-        r2(&loaded, &x, &y)?
-    );
-    println!("wrote {weights}");
-    args.report(serde_json::json!({ "device": dev.name(), "test_r2": unseen, "files": [weights] }));
+    loaded.load_state_dict(&load_safetensors(WEIGHTS, &dev)?)?;
+    let mut metrics = Metrics::new().with("r2", R2Score::default()).with("rmse", MeanSquaredError::root());
+    for (net, name) in [(&net, "after training"), (&loaded, "read back from the file")] {
+        net.eval();
+        metrics.reset();
+        metrics.update(&net.forward(&x), &y);
+        let scores = metrics.compute()?;
+        println!("{} unseen penguins, {name}: R² {:.3}, off by {:.0} g", y.size(0), scores["r2"], 1e3 * scores["rmse"]);
+    }
+    let scores = metrics.compute()?;
+    args.report(serde_json::json!({ "device": dev.name(), "test_r2": scores["r2"], "files": [WEIGHTS] }));
     Ok(ExitCode::SUCCESS)
 }

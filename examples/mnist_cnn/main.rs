@@ -10,18 +10,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
-#[path = "../common/learning.rs"]
-mod learning;
 mod net;
 mod sheet;
 
 use clap::Parser;
 use common::{Common, Error, Result};
 use data::{CLASSES, Set, Sets};
-use indicatif::{ProgressBar, ProgressStyle};
-use learning::Epoch;
 use net::Cnn;
 use sheet::Reading;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{process::ExitCode, time::Instant};
 use wgrad::autograd::no_grad;
@@ -29,7 +26,8 @@ use wgrad::data::{DataLoader, Dataset, LoaderOptions, Shuffle};
 use wgrad::io::{Best, Checkpoint, Checkpoints, save_safetensors};
 use wgrad::nn::Module;
 use wgrad::optim::{AdamW, Optimizer, Schedule, Scheduler};
-use wgrad::{DType, Device, StateDict, Tensor};
+use wgrad::train::{Accuracy, Confusion, ConfusionMatrix, Curves, Log, MeanMetric, Metric, Metrics, Progress};
+use wgrad::{DType, Device, Tensor};
 
 /// Trains a convolutional network on MNIST, Fashion-MNIST, or the digits beside the examples.
 #[derive(Parser)]
@@ -39,7 +37,7 @@ struct Args {
     /// The folder of the four IDX files, packed by gzip or not [default: Fashion-MNIST if installed, else small digits]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where checkpoints, weights and pictures go
+    /// Where checkpoints, weights, logs and pictures go
     #[arg(long, value_name = "DIR", default_value = "target/mnist_cnn")]
     out: PathBuf,
     /// How often every training image is seen
@@ -53,6 +51,8 @@ struct Args {
     resume: bool,
 }
 
+/// Losses, rates and accuracies by step, from which the curve is drawn.
+const LOG: &str = "log.jsonl";
 const BATCH: usize = 128;
 const TEST_BATCH: usize = 500;
 const LEARNING_RATE: f64 = 2e-3;
@@ -60,6 +60,8 @@ const LEARNING_RATE: f64 = 2e-3;
 const WARMUP: f64 = 0.1;
 /// Steps from one checkpoint to the next; there is one after every epoch too.
 const SAVE_EVERY: u64 = 100;
+/// Steps over which the loss is averaged on the device before it is read.
+const READ_EVERY: u64 = 20;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -80,17 +82,17 @@ fn example(args: &Args) -> Result<ExitCode> {
     let dev = args.common.open()?;
     let net = Cnn::new(size, &dev);
     let begun = Instant::now();
-    let (history, epochs) = train(args, &net, &training, &test, &dev)?;
+    let epochs = train(args, &net, &training, &test, &dev)?;
     // Of the epochs of this run, each with its test.
     let epoch_seconds = (epochs > 0.0).then(|| begun.elapsed().as_secs_f64() / epochs);
 
-    let (loss, readings) = examine(&net, &test, &dev)?;
-    let accuracy = accuracy(&readings);
-    let (labels, read): (Vec<i32>, Vec<i32>) = readings.iter().map(|reading| (reading.label, reading.read)).unzip();
-    println!("\n{}", learning::confusion_table(&labels, &read, CLASSES));
+    let (scores, confusion, readings) = examine(&net, &test, &dev)?;
+    let (loss, accuracy) = (scores["loss"], scores["accuracy"]);
+    println!("\n{confusion}\n");
     let [curve, wrong, weights] = ["curve.svg", "misread.svg", "mnist_cnn.safetensors"].map(|name| args.out.join(name));
-    learning::draw(&history, &curve).map_err(about(&curve))?;
-    println!("wrote {}: loss and accuracy by epoch", curve.display());
+    let curves = Curves::read(args.out.join(LOG))?;
+    curves.save(&curve)?;
+    println!("wrote {}: loss and accuracy by step", curve.display());
     sheet::draw(&test, &readings, &wrong).map_err(about(&wrong))?;
     println!("wrote {}: what it misreads", wrong.display());
     save_safetensors(&weights, &net.state_dict().into_iter().collect::<Vec<_>>())?;
@@ -99,20 +101,26 @@ fn example(args: &Args) -> Result<ExitCode> {
     println!("test accuracy {:.2} %, test loss {loss:.4}; {seconds:.1} s", 100.0 * accuracy);
     args.common.report(serde_json::json!({
         "device": dev.name(), "data": name, "images": training.len(), "test_images": test.len(), "epochs": args.epochs,
-        "test_accuracy": accuracy, "test_loss": loss, "train_loss": history.last().map(|e| e.train_loss),
+        "test_accuracy": accuracy, "test_loss": loss, "train_loss": curves.points("loss/training").last().map(|(_, loss)| *loss),
         "seconds": seconds, "epoch_seconds": epoch_seconds,
         "parameters": net.parameters().iter().map(Tensor::numel).sum::<usize>(), "files": [curve, wrong, weights],
     }));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Trains up to the last epoch, and says what is known after each, and how many were trained now.
-fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Result<(Vec<Epoch>, f64)> {
-    let folder = args.out.join("checkpoints");
-    if !args.resume && folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(about(&folder))?;
+/// Trains up to the last epoch, and says how many were trained now.
+fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Result<f64> {
+    let (folder, lines) = (args.out.join("checkpoints"), args.out.join(LOG));
+    if !args.resume {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(about(&folder))?;
+        }
+        if lines.exists() {
+            std::fs::remove_file(&lines).map_err(about(&lines))?;
+        }
     }
     let checkpoints = Checkpoints::open(&folder)?.keep_last(2).keep_best(Best::Highest);
+    let mut log = Log::new().json_lines(&lines)?.tensorboard(args.out.join("tensorboard"))?;
     let sampler = Box::new(Shuffle { seed: args.common.seed });
     let options = LoaderOptions { batch_size: BATCH, sampler, workers: 1, ..Default::default() };
     let loader = DataLoader::new(training.clone(), dev, options)?;
@@ -121,7 +129,7 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
     let warmup = (WARMUP * steps as f64).ceil() as usize;
     let schedule = Schedule::Cosine { t_max: (steps - warmup).max(1), eta_min: 0.0 }.after_warmup(warmup);
     let mut scheduler = Scheduler::new(&mut adamw, schedule);
-    let mut progress = Progress { total: Tensor::zeros((), dev), history: Vec::new() };
+    let mut train_loss = MeanMetric::default();
     let mut step = 0;
 
     let (last, damaged) = checkpoints.latest_whole()?;
@@ -130,111 +138,84 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
         net.load_state_dict(checkpoint.part("model")?)?;
         adamw.load_state_dict(checkpoint.part("optimizer")?)?;
         scheduler.load_state_dict(&mut adamw, checkpoint.part("scheduler")?)?;
+        train_loss.load_state_dict(checkpoint.part("train_loss")?, dev)?;
         loader.load_state(checkpoint.loader()?);
         checkpoint.restore_rng(dev)?;
-        progress = Progress::of(checkpoint.part("progress")?, dev)?;
         step = checkpoint.step();
         println!("going on after step {step} of {steps}");
     } else if args.resume {
         println!("no checkpoint in {}: beginning anew", folder.display());
     }
-    let save = |step, adamw: &Optimizer, scheduler: &Scheduler, progress: &Progress| {
-        let mut checkpoint = Checkpoint::new(step)
+    let checkpoint = |step, adamw: &Optimizer, scheduler: &Scheduler, train_loss: &MeanMetric| {
+        Checkpoint::new(step)
             .with("model", net.state_dict())
             .with("optimizer", adamw.state_dict())
             .with("scheduler", scheduler.state_dict())
-            .with("progress", progress.state_dict())
+            .with("train_loss", train_loss.state_dict())
             .with_loader(loader.state())
-            .with_rng(dev);
-        if let Some(epoch) = progress.history.last() {
-            checkpoint = checkpoint.with_metric(epoch.test_accuracy);
-        }
-        checkpoints.save(&checkpoint)
+            .with_rng(dev)
     };
 
-    // Drawn only where someone is looking: in a log there are just the lines.
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} steps, {elapsed}, {eta} left")?;
-    let bar = ProgressBar::new(steps as u64).with_style(style).with_position(step);
+    let progress = Progress::steps(steps as u64).at(step);
     let first = step;
-    while progress.history.len() < args.epochs as usize {
+    while loader.state().epoch < args.epochs as u64 {
         net.train(true);
-        for batch in &loader {
+        for batch in progress.over(&loader) {
             let (x, y) = batch?;
             let loss = net.forward(&x).cross_entropy(&y);
             adamw.zero_grad();
             loss.backward()?;
             // Reading the loss would be waiting for it, each step. It is summed up on the device instead.
-            progress.total.add_(loss.detach() * y.numel())?;
+            train_loss.add(&loss, y.numel() as f64);
             adamw.step()?;
             scheduler.step(&mut adamw);
             step += 1;
-            bar.inc(1);
+            if step % READ_EVERY == 0 {
+                let loss = train_loss.compute()?;
+                train_loss.reset();
+                if !loss.is_finite() {
+                    let kept = checkpoints.steps()?;
+                    return Err(format!("the loss is {loss}; there are checkpoints after steps {kept:?}").into());
+                }
+                progress.show("loss", loss);
+                log.scalars(step, [("loss/training", loss), ("learning rate", adamw.lr())])?;
+            }
             // After the last batch of an epoch comes its test first.
             if step % SAVE_EVERY == 0 && loader.state().batch < loader.len() {
-                save(step, &adamw, &scheduler, &progress)?;
+                checkpoints.save(&checkpoint(step, &adamw, &scheduler, &train_loss))?;
             }
         }
-        let train_loss = progress.total.item()? / training.len() as f64;
-        if !train_loss.is_finite() {
-            let kept = checkpoints.steps()?;
-            return Err(format!("the loss is {train_loss}; there are checkpoints after steps {kept:?}").into());
-        }
-        let (test_loss, readings) = examine(net, test, dev)?;
-        let epoch = Epoch { train_loss, test_loss, test_accuracy: accuracy(&readings) };
-        bar.suspend(|| {
-            let (n, percent) = (progress.history.len() + 1, 100.0 * epoch.test_accuracy);
-            println!("epoch {n:3}: loss {train_loss:.4}, test loss {test_loss:.4}, test accuracy {percent:.2} %");
-        });
-        progress.history.push(epoch);
-        progress.total = Tensor::zeros((), dev);
-        save(step, &adamw, &scheduler, &progress)?;
+        let (scores, ..) = examine(net, test, dev)?;
+        let (epoch, loss, percent) = (loader.state().epoch, scores["loss"], 100.0 * scores["accuracy"]);
+        progress.println(format!("epoch {epoch:3}: test loss {loss:.4}, test accuracy {percent:.2} %"));
+        log.scalars(step, [("loss/test", loss), ("test accuracy in %", percent)])?;
+        checkpoints.save(&checkpoint(step, &adamw, &scheduler, &train_loss).with_metric(percent))?;
     }
-    bar.finish_and_clear();
-    Ok((progress.history, (step - first) as f64 / loader.len() as f64))
+    Ok((step - first) as f64 / loader.len() as f64)
 }
 
-/// What a checkpoint keeps beside the library's parts: the losses of the running epoch, summed up, and the epochs before.
-struct Progress {
-    total: Tensor,
-    history: Vec<Epoch>,
-}
-
-impl Progress {
-    fn state_dict(&self) -> StateDict {
-        let numbers: Vec<f64> =
-            self.history.iter().flat_map(|e| [e.train_loss, e.test_loss, e.test_accuracy]).collect();
-        let history = Tensor::from_slice(&numbers, [self.history.len(), 3], (&Device::cpu(), DType::F64));
-        [("total".to_string(), self.total.clone()), ("history".to_string(), history)].into_iter().collect()
-    }
-
-    fn of(state: &StateDict, dev: &Device) -> Result<Progress> {
-        let part = |name: &str| state.get(name).ok_or_else(|| format!("the checkpoint has no {name}"));
-        let numbers = part("history")?.to_vec::<f64>()?;
-        let epoch = |e: &[f64]| Epoch { train_loss: e[0], test_loss: e[1], test_accuracy: e[2] };
-        let history = numbers.chunks_exact(3).map(epoch).collect();
-        Ok(Progress { total: part("total")?.to_device(dev)?, history })
-    }
-}
-
-/// The mean loss over a set, and what the network reads in each image of it.
-fn examine(net: &Cnn, set: &Set, dev: &Device) -> Result<(f64, Vec<Reading>)> {
+/// Loss and accuracy over a set, which class was read as which, and what the network reads in each image.
+fn examine(net: &Cnn, set: &Set, dev: &Device) -> Result<(BTreeMap<String, f64>, Confusion, Vec<Reading>)> {
     let _unrecorded = no_grad();
     net.eval();
     let options = LoaderOptions { batch_size: TEST_BATCH, workers: 1, ..Default::default() };
-    let (mut loss, mut readings) = (0.0, Vec::with_capacity(set.len()));
+    let mut metrics = Metrics::new()
+        .with("loss", MeanMetric::of(Tensor::cross_entropy))
+        .with("accuracy", Accuracy::multiclass(CLASSES));
+    let mut confusion = ConfusionMatrix::multiclass(CLASSES);
+    let mut readings = Vec::new();
     for batch in &DataLoader::new(set.clone(), dev, options)? {
         let (x, y) = batch?;
         let logits = net.forward(&x);
         let (sure, read) = logits.softmax(1).max_dim(1, false);
-        loss += logits.cross_entropy(&y).item()? * y.numel() as f64;
-        let rows = y.to_vec::<i32>()?.into_iter().zip(read.to_vec::<i32>()?).zip(sure.to_vec::<f32>()?);
-        readings.extend(rows.map(|((label, read), sure)| Reading { label, read, sure }));
+        readings.push(Tensor::stack(&[sure, read.cast(DType::F32), y.cast(DType::F32)], 1));
+        // Hands the batch to the device, which computes it while the next one is made.
+        metrics.update(&logits, &y);
+        confusion.update(&logits, &y);
     }
-    Ok((loss / set.len() as f64, readings))
-}
-
-fn accuracy(readings: &[Reading]) -> f64 {
-    readings.iter().filter(|reading| reading.read == reading.label).count() as f64 / readings.len() as f64
+    let rows = Tensor::cat(&readings, 0).to_vec::<f32>()?;
+    let reading = |row: &[f32]| Reading { sure: row[0], read: row[1] as i32, label: row[2] as i32 };
+    Ok((metrics.compute()?, confusion.compute()?, rows.chunks(3).map(reading).collect()))
 }
 
 /// Says which file an error is about.
