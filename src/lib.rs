@@ -40,6 +40,7 @@ mod shape;
 mod single;
 mod state;
 mod tensor;
+pub mod train;
 
 pub use autograd::BackwardOptions;
 pub use device::gpu::{Adapter, adapters};
