@@ -18,11 +18,19 @@ pub struct GradScalerOptions {
     pub backoff_factor: f64,
     /// See `growth_factor`.
     pub growth_interval: usize,
+    /// Whether there is anything to do; otherwise losses stay as they are, and steps are plain steps.
+    pub enabled: bool,
 }
 
 impl Default for GradScalerOptions {
     fn default() -> GradScalerOptions {
-        GradScalerOptions { init_scale: 65536.0, growth_factor: 2.0, backoff_factor: 0.5, growth_interval: 2000 }
+        GradScalerOptions {
+            init_scale: 65536.0,
+            growth_factor: 2.0,
+            backoff_factor: 0.5,
+            growth_interval: 2000,
+            enabled: true,
+        }
     }
 }
 
@@ -73,7 +81,7 @@ impl GradScaler {
     /// If the scale is not positive, growth is not above 1, or backoff is not between 0 and 1.
     #[track_caller]
     pub fn new(device: &Device, options: GradScalerOptions) -> GradScaler {
-        let GradScalerOptions { init_scale, growth_factor, backoff_factor, growth_interval } = options;
+        let GradScalerOptions { init_scale, growth_factor, backoff_factor, growth_interval, .. } = options;
         if !(init_scale > 0.0 && growth_factor > 1.0 && backoff_factor > 0.0 && backoff_factor < 1.0)
             || growth_interval == 0
         {
@@ -86,7 +94,7 @@ impl GradScaler {
     /// The loss times the scale: what backward is called on.
     #[track_caller]
     pub fn scale(&self, loss: &Tensor) -> Tensor {
-        loss * &self.scale
+        if self.options.enabled { loss * &self.scale } else { loss.clone() }
     }
 
     /// Divides the gradients of an optimizer's parameters by the scale. [`GradScaler::step`] does it if it has not been done;
@@ -99,6 +107,9 @@ impl GradScaler {
     /// If it was done since the last update.
     #[track_caller]
     pub fn unscale_(&mut self, optimizer: &Optimizer) -> Result<()> {
+        if !self.options.enabled {
+            return Ok(());
+        }
         if let Some(seen) = self.seen(optimizer) {
             let how = if seen.stepped { "its step is done" } else { "it was called" };
             misuse("unscale_", format!("{how} already for this optimizer since the last update"));
@@ -122,6 +133,9 @@ impl GradScaler {
     /// If it was called for this optimizer since the last update.
     #[track_caller]
     pub fn step(&mut self, optimizer: &mut Optimizer) -> Result<()> {
+        if !self.options.enabled {
+            return optimizer.step();
+        }
         if self.seen(optimizer).is_none() {
             self.unscale_(optimizer)?;
         }
@@ -140,6 +154,9 @@ impl GradScaler {
     /// If there was no step since the last update.
     #[track_caller]
     pub fn update(&mut self) -> Result<()> {
+        if !self.options.enabled {
+            return Ok(());
+        }
         let _unrecorded = no_grad();
         let finite = self.seen.drain(..).map(|seen| seen.finite).reduce(|a, b| a.logical_and(b));
         let Some(finite) = finite else {

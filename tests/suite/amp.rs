@@ -329,6 +329,19 @@ fn the_scale_follows_the_gradients() {
 }
 
 #[test]
+fn a_scaler_that_is_off_changes_nothing() {
+    let dev = Device::cpu();
+    let p = Tensor::new([1.0], &dev).requires_grad_(true).unwrap();
+    let mut sgd = Sgd::new([&p], 0.5);
+    let mut scaler = GradScaler::new(&dev, GradScalerOptions { enabled: false, ..Default::default() });
+    scaler.scale(&p.sum()).backward().unwrap();
+    scaler.unscale_(&sgd).unwrap();
+    scaler.step(&mut sgd).unwrap();
+    scaler.update().unwrap();
+    assert_eq!((p.item().unwrap(), p.grad().unwrap().item().unwrap()), (0.5, 1.0));
+}
+
+#[test]
 fn a_scale_never_becomes_infinite() {
     let dev = Device::cpu();
     let p = Tensor::new([1e-30], &dev).requires_grad_(true).unwrap();
