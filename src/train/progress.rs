@@ -4,6 +4,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use std::fmt::Write;
+#[cfg(feature = "progress")]
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
