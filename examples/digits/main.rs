@@ -62,23 +62,14 @@ fn example(args: &Args) -> Result<ExitCode> {
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
     curves.save(&picture)?;
     println!("wrote {}: loss and accuracy by epoch", picture.display());
-    net.save(&weights)?;
+    net.save(&weights).map_err(about(&weights))?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
 
     // The file holds all that was learned: a network made of it reads the test images exactly as well.
-<<<<<<< HEAD
-    let loaded = Mlp::load(&weights, &dev)?;
-    let (right, again) = (test.right(&net).item()?, test.right(&loaded).item()?);
-    if right != again {
-        return Err(
-            format!("{}: loaded back, it reads {again} images right instead of {right}", weights.display()).into()
-        );
-=======
     let loaded = Mlp::load(&weights, &dev).map_err(about(&weights))?;
     let (accuracy, again) = (examine(&net, &test)?["accuracy"], examine(&loaded, &test)?["accuracy"]);
     if accuracy != again {
         return Err(format!("{}: loaded back, its accuracy is {again} instead of {accuracy}", weights.display()).into());
->>>>>>> 51085d0
     }
     let seconds = start.elapsed().as_secs_f64();
     println!("test accuracy {:.2} %, and the same with the weights loaded back; {seconds:.1} s", 100.0 * accuracy);
