@@ -7,7 +7,7 @@ mod networks;
 mod timing;
 
 use clap::Parser;
-use inputs::{ints, uniform, uniform01};
+use inputs::{uniform, uniform01};
 use serde_json::{Value, json};
 use std::time::Instant;
 use timing::{Timing, bench, median};
@@ -93,7 +93,7 @@ fn work(name: &str, dev: &Device) -> Box<dyn Fn() -> Vec<Tensor>> {
                 let options = ConvOptions { padding: 1.into(), ..Default::default() };
                 let loss = (x.conv2d(&w, Some(&b), options) * &r).sum();
                 let gradients =
-                    grad(&loss, &[&x, &w, &b], GradOptions::default()).expect("the loss has a path to each");
+                    grad(&[&loss], &[&x, &w, &b], GradOptions::default()).expect("the loss has a path to each");
                 [loss.detach()].into_iter().chain(gradients.into_iter().flatten()).collect()
             })
         }

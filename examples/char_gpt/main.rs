@@ -99,7 +99,7 @@ fn example(args: &Args) -> Result<ExitCode> {
     let text = Text::read(&args.data)?;
     let (seen, unseen) = (text.training.len(), text.validation.len());
     println!("data: {seen} letters to learn from, {unseen} to be tested on, {} different ones", text.letters.len());
-    if args.size % args.heads.max(1) != 0 || args.heads == 0 {
+    if args.heads == 0 || !args.size.is_multiple_of(args.heads) {
         return Err(format!("{} heads do not divide vectors of {}", args.heads, args.size).into());
     }
     let dev = args.common.open()?;

@@ -62,11 +62,11 @@ fn example(args: &Args) -> Result<ExitCode> {
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
     curves.save(&picture)?;
     println!("wrote {}: loss and accuracy by epoch", picture.display());
-    net.save(&weights).map_err(about(&weights))?;
+    net.save(&weights)?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
 
     // The file holds all that was learned: a network made of it reads the test images exactly as well.
-    let loaded = Mlp::load(&weights, &dev).map_err(about(&weights))?;
+    let loaded = Mlp::load(&weights, &dev)?;
     let (accuracy, again) = (examine(&net, &test)?["accuracy"], examine(&loaded, &test)?["accuracy"]);
     if accuracy != again {
         return Err(format!("{}: loaded back, its accuracy is {again} instead of {accuracy}", weights.display()).into());
