@@ -129,7 +129,7 @@ mod picture {
             .x_label_area_size(40)
             .y_label_area_size(56)
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        let digits = (2.0 - (y.1 - y.0).log10()).ceil().clamp(0.0, 12.0) as usize;
+        let digits = (1.0 - (y.1 - y.0).log10()).ceil().clamp(0.0, 12.0) as usize;
         chart
             .configure_mesh()
             .x_desc("step")

@@ -174,7 +174,7 @@ fn drawn(n: usize, classes: usize, dev: &Device) -> (Vec<Vec<f32>>, Vec<usize>, 
     cpu.manual_seed(3);
     // Few different scores, so that many are equal.
     let x = (Tensor::randn([n, classes], &cpu) * 3.0).round() / 4.0 + Tensor::rand([1, classes], &cpu);
-    let t = Tensor::randint(0, classes as i64, [n], &cpu);
+    let t = Tensor::randint(0, classes as i32, [n], &cpu);
     let scores: Vec<f32> = x.to_vec().unwrap();
     let labels: Vec<i32> = t.to_vec().unwrap();
     let rows = scores.chunks(classes).map(<[f32]>::to_vec).collect();
