@@ -230,7 +230,7 @@ fn cold(dev: &Device) -> Result<()> {
     let loss0 = step()?.item()?;
     dev.sync()?;
     let ms = timing::ms_since_start();
-    let timing = Timing { ms: vec![ms], ..Timing::default() };
+    let timing = Timing::once(ms);
     line("cold_start_mlp", dev, &timing, json!({ "loss0": loss0 }));
     Ok(())
 }

@@ -56,6 +56,10 @@ pub fn bench(quick: bool, mut f: impl FnMut() -> Result<()>) -> Result<Timing> {
 }
 
 impl Timing {
+    pub fn once(ms: f64) -> Timing {
+        Timing { ms: vec![ms], ..Timing::default() }
+    }
+
     pub fn median(&self) -> f64 {
         median(&self.ms)
     }

@@ -61,7 +61,7 @@ fn example(args: &Args) -> Result<ExitCode> {
 
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
     curves.save(&picture)?;
-    println!("wrote {}: loss and accuracy by epoch", picture.display());
+    println!("wrote {}: loss and accuracy by step", picture.display());
     net.save(&weights)?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
 
@@ -116,9 +116,10 @@ fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Curves> {
         progress.println(format!(
             "epoch {epoch:3}: loss {loss:.4}, test loss {test_loss:.4}, test accuracy {percent:.2} %"
         ));
-        curves.scalar("loss/training", epoch as u64, loss);
-        curves.scalar("loss/test", epoch as u64, test_loss);
-        curves.scalar("test accuracy in %", epoch as u64, percent);
+        let step = progress.position();
+        curves.scalar("loss/training", step, loss);
+        curves.scalar("loss/test", step, test_loss);
+        curves.scalar("test accuracy in %", step, percent);
     }
     Ok(curves)
 }

@@ -1,6 +1,6 @@
 //! Means over samples: of a loss, and of what a language model loses per token.
 
-use super::metric::{Metric, State, recorded, wide};
+use super::metric::{Metric, Noted, State, wide};
 use crate::error::misuse;
 use crate::ops::loss::Reduction;
 use crate::ops::loss_classes::CrossEntropyOptions;
@@ -45,7 +45,8 @@ impl MeanMetric {
     /// If the tensor has more than one element.
     #[track_caller]
     pub fn add(&mut self, x: &Tensor, weight: f64) {
-        recorded(x, || self.weigh(x, weight));
+        let _noted = Noted::of(x);
+        self.weigh(x, weight);
     }
 
     #[track_caller]

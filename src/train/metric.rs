@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::state::{StateDict, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
-use crate::tensor::mode::{is_grad_enabled, no_grad};
+use crate::tensor::mode::{GradGuard, is_grad_enabled, no_grad};
 use std::collections::BTreeMap;
 
 /// A figure of merit over many batches, of predictions and what they should have been.
@@ -62,7 +62,8 @@ pub trait Metric {
     /// If the shapes do not fit.
     #[track_caller]
     fn update(&mut self, preds: &Tensor, target: &Tensor) {
-        recorded(preds, || self.accumulate(preds, target));
+        let _noted = Noted::of(preds);
+        self.accumulate(preds, target);
     }
 
     /// The metric over all batches since the beginning, or since [`Metric::reset`]; waits for them, and reads once.
@@ -161,7 +162,10 @@ impl Metrics {
     /// If the shapes do not fit.
     #[track_caller]
     pub fn update(&mut self, preds: &Tensor, target: &Tensor) {
-        recorded(preds, || self.0.values_mut().for_each(|metric| metric.accumulate(preds, target)));
+        let _noted = Noted::of(preds);
+        for metric in self.0.values_mut() {
+            metric.accumulate(preds, target);
+        }
     }
 
     /// As [`Metric::compute`], of all in one read.
@@ -209,15 +213,25 @@ impl Metrics {
     }
 }
 
-/// Runs what takes note of a batch.
-#[track_caller]
-pub(super) fn recorded(x: &Tensor, accumulate: impl FnOnce()) {
-    let learning = is_grad_enabled();
-    let _unrecorded = no_grad();
-    accumulate();
-    if !learning {
-        // An error is kept by the values that were not computed, and told to whoever reads them.
-        let _ = x.device().flush();
+/// While a batch is taken note of, nothing is recorded for backward; afterwards, where nothing is recorded anyway, the device
+/// is handed what is pending.
+pub(super) struct Noted {
+    hands_over: Option<Device>,
+    _unrecorded: GradGuard,
+}
+
+impl Noted {
+    pub fn of(x: &Tensor) -> Noted {
+        Noted { hands_over: (!is_grad_enabled()).then(|| x.device()), _unrecorded: no_grad() }
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let Some(device) = self.hands_over.take().filter(|_| !std::thread::panicking()) {
+            // An error is kept by the values that were not computed, and told to whoever reads them.
+            let _ = device.flush();
+        }
     }
 }
 
