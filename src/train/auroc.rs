@@ -148,7 +148,7 @@ impl Metric for Auroc {
             }
         };
         let end = Tensor::ones([lines, 1], (&target.device(), DType::Bool));
-        let last = Tensor::cat(&[scores.narrow(1, 1, n - 1).ne(&scores.narrow(1, 0, n - 1)), end], 1);
+        let last = Tensor::cat(&[scores.narrow(1, 1, n - 1).ne(scores.narrow(1, 0, n - 1)), end], 1);
         let marks = [(positive, POSITIVE), (target.ge(0), COUNTED), (last, LAST), (scores.isnan(), NAN)];
         let marks = marks.map(|(holds, mark)| holds.cast(DType::F32) * mark);
         vec![marks.into_iter().reduce(|a, b| a + b).expect("there are four")]

@@ -75,7 +75,7 @@ impl Curves {
 
     /// The finite points of each curve, by chart.
     #[cfg(feature = "plots")]
-    fn charts(&self) -> BTreeMap<&str, Vec<(&str, Vec<(f64, f64)>)>> {
+    fn charts(&self) -> BTreeMap<&str, Vec<Curve<'_>>> {
         let mut charts: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for (name, points) in &self.points {
             let (chart, curve) = name.split_once('/').unwrap_or((name, ""));
@@ -89,8 +89,13 @@ impl Curves {
     }
 }
 
+/// A name, and points.
+#[cfg(feature = "plots")]
+type Curve<'a> = (&'a str, Vec<(f64, f64)>);
+
 #[cfg(feature = "plots")]
 mod picture {
+    use super::Curve;
     use plotters::coord::Shift;
     use plotters::prelude::*;
     use std::collections::BTreeMap;
@@ -106,8 +111,6 @@ mod picture {
         RGBColor(230, 159, 0),
         RGBColor(86, 180, 233),
     ];
-
-    type Curve<'a> = (&'a str, Vec<(f64, f64)>);
 
     pub fn draw(charts: &BTreeMap<&str, Vec<Curve>>, svg: &mut String) -> Result<(), Box<dyn Error>> {
         let width = SIZE.0 * charts.len() as u32;
