@@ -155,6 +155,7 @@ fn train(net: &Bert, training: &Reports, epochs: u32) -> Result {
     let frozen: usize = FROZEN.iter().map(|pattern| net.freeze(pattern)).sum();
     let trained: Vec<Tensor> = net.parameters().into_iter().filter(Tensor::requires_grad).collect();
     println!("trained are {} tensors, and {frozen} stay as they are", trained.len());
+    net.train(true);
     let mut adam = AdamW { lr: LEARNING_RATE, ..Default::default() }.over(&trained);
     for epoch in 1..=epochs {
         let order = Tensor::randperm(training.count, &trained[0].device()).to_vec::<i32>()?;
@@ -168,6 +169,7 @@ fn train(net: &Bert, training: &Reports, epochs: u32) -> Result {
         }
         println!("epoch {epoch:2}: loss {:.3}", Tensor::stack(&losses, 0).mean().item()?);
     }
+    net.eval();
     Ok(())
 }
 
