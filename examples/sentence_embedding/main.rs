@@ -1,5 +1,5 @@
 //! Sentences as vectors: all-MiniLM-L6-v2, a published network of 23 million parameters, read from its own files, checked
-//! against PyTorch, and taught that a word like "not" matters.
+//! against PyTorch, and fine-tuned where it is weak: it takes a sentence and its negation for almost the same.
 //!
 //!     cargo run --release --features tokenizers --example sentence_embedding
 //!     cargo run --release --features tokenizers --example sentence_embedding -- --model DIR --device cpu --epochs 4 --json
