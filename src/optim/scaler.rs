@@ -41,13 +41,13 @@ impl Default for GradScalerOptions {
 /// use wgrad::amp::{GradScaler, autocast};
 /// use wgrad::{DType, Device, Tensor, optim::Sgd};
 /// let dev = Device::cpu();
-/// let w = Tensor::new([[1.0, 2.0]], &dev).requires_grad_(true)?;
+/// let w = Tensor::new([[0.01, 0.02]], &dev).requires_grad_(true)?;
 /// let (mut sgd, mut scaler) = (Sgd::new([&w], 0.1), GradScaler::new(&dev, Default::default()));
 /// for _ in 0..2 {
 ///     sgd.zero_grad();
 ///     let loss = {
 ///         let _guard = autocast(DType::F16);
-///         Tensor::ones([1, 2], &dev).linear(&w, None).square().sum()
+///         Tensor::ones([4, 2], &dev).linear(&w, None).mse_loss(&Tensor::zeros([4, 1], &dev), Default::default())
 ///     };
 ///     scaler.scale(&loss).backward()?;
 ///     scaler.unscale_(&sgd)?; // only if gradients are clipped or looked at
