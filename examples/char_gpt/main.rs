@@ -1,11 +1,11 @@
 //! Learns to write, letter by letter: a GPT on the first ten books of the King James Bible.
 //!
 //!     cargo run --release --example char_gpt
-//!     cargo run --release --example char_gpt -- --resume --steps 2000
+//!     cargo run --release --example char_gpt -- --resume
 //!     cargo run --release --example char_gpt -- --precision f16 --layers 6 --size 384 --heads 6 --context 256 --batch 64
 //!
-//! The network is in `net.rs`, the text in `text.rs`. A run that was stopped, at whatever moment, goes on with `--resume`
-//! and ends with the same weights as one that was not.
+//! The network is in `net.rs`, the text in `text.rs`. A run that was stopped, at whatever moment, goes on with `--resume` and
+//! otherwise the same arguments, and ends with the same weights as one that was not.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -64,7 +64,7 @@ struct Args {
     /// f32, bf16 or f16: what products are made of
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = precision)]
     precision: DType,
-    /// Go on with the last checkpoint; otherwise the run begins anew, and old checkpoints go
+    /// Go on with the last checkpoint, under the same arguments; otherwise the run begins anew, and old checkpoints go
     #[arg(long)]
     resume: bool,
     /// What it is to go on with, at the end
@@ -181,7 +181,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
     let first = step;
     let progress = Progress::steps(args.steps).at(step);
     while step < args.steps {
-        for batch in progress.over(&loader).take((args.steps - step) as usize) {
+        for batch in progress.over(loader.iter().take((args.steps - step) as usize)) {
             let (x, y) = batch?;
             let loss = {
                 let _narrow = (args.precision != DType::F32).then(|| autocast(args.precision));

@@ -110,17 +110,13 @@ fn example(args: &Args) -> Result<ExitCode> {
 
 /// Trains up to the last epoch, and says how many were trained now.
 fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Result<f64> {
-    let (folder, lines) = (args.out.join("checkpoints"), args.out.join(LOG));
-    if !args.resume {
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).map_err(about(&folder))?;
-        }
-        if lines.exists() {
-            std::fs::remove_file(&lines).map_err(about(&lines))?;
-        }
+    let [folder, lines, events] = ["checkpoints", LOG, "tensorboard"].map(|name| args.out.join(name));
+    for path in [&folder, &lines, &events].into_iter().filter(|path| !args.resume && path.exists()) {
+        let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        removed.map_err(about(path))?;
     }
     let checkpoints = Checkpoints::open(&folder)?.keep_last(2).keep_best(Best::Highest);
-    let mut log = Log::new().json_lines(&lines)?.tensorboard(args.out.join("tensorboard"))?;
+    let mut log = Log::new().json_lines(&lines)?.tensorboard(&events)?;
     let sampler = Box::new(Shuffle { seed: args.common.seed });
     let options = LoaderOptions { batch_size: BATCH, sampler, workers: 1, ..Default::default() };
     let loader = DataLoader::new(training.clone(), dev, options)?;

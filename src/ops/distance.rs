@@ -26,6 +26,9 @@ impl Tensor {
     #[track_caller]
     pub fn normalize(&self, p: f64, dims: impl Ints, eps: f64) -> Tensor {
         self.expect_float("normalize");
+        if let Some(x) = self.widened("normalize") {
+            return x.normalize(p, dims, eps);
+        }
         let x = self.wide();
         let norm = x.norm_dim(p, dims, true).clamp(eps, f64::INFINITY);
         (x / norm).cast(self.dtype())

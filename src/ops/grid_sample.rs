@@ -65,7 +65,7 @@ impl Tensor {
     pub fn grid_sample(&self, grid: &Tensor, options: GridSampleOptions) -> Tensor {
         let op = "grid_sample";
         self.expect_float(op);
-        let (x, grid) = &self.alike(grid);
+        let [x, grid] = &Tensor::widest([self, grid]);
         x.expect_multipliable(op, grid);
         let dims = self.rank().saturating_sub(2);
         let fits = (2..=3).contains(&dims)

@@ -157,7 +157,8 @@ impl Tensor {
     /// `w (x - t) / max(x (1 - x), 1e-12)` and, for the target, `w (ln(1 - x) - ln x)`.
     ///
     /// # Panics
-    /// If the shapes do not broadcast or no operand holds floats.
+    /// If the shapes do not broadcast or no operand holds floats. Under [`autocast`](crate::amp::autocast), if the
+    /// probabilities are narrow floats.
     ///
     /// Source: [torch.nn.functional.binary_cross_entropy](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html).
     #[track_caller]

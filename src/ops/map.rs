@@ -112,7 +112,9 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         RowKind::Float => compute,
         RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,
     };
-    let dtype = autocast::result(row.name, dtype);
+    // A number divided by a tensor is a reciprocal, which may be as large.
+    let inverts = row.name == "div" && matches!(args[0], Arg::Number(..));
+    let dtype = autocast::result(if inverts { "reciprocal" } else { row.name }, dtype);
 
     let tensors: SmallVec<[Tensor; 3]> = args
         .iter()

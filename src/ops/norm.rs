@@ -300,6 +300,9 @@ impl Tensor {
     #[track_caller]
     pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         let channels = self.channels("local_response_norm", 3);
+        if let Some(x) = self.widened("local_response_norm") {
+            return x.local_response_norm(size, alpha, beta, k);
+        }
         if self.numel() == 0 {
             return self.copy();
         }

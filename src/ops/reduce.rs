@@ -217,6 +217,9 @@ impl Tensor {
     /// If a dimension is out of range or named twice.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        if let Some(x) = self.widened("logsumexp") {
+            return x.logsumexp(dims, keepdim);
+        }
         let dims = axes("logsumexp", self.shape(), dims);
         let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F32) };
         let with_ones = x.kept(&dims);

@@ -84,7 +84,7 @@ impl Tensor {
     /// If the shapes or dtypes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
-        let (x, source) = &self.alike(source);
+        let [x, source] = &Tensor::widest([self, source]);
         let d = x.expect_index("scatter_add", dim, index, Some(source));
         if let Some([a, index, source]) = x.as_lists(index, source) {
             return a.scatter_add(0, &index, &source).reshape(x.shape());

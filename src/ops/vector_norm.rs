@@ -149,6 +149,9 @@ impl Tensor {
     /// If the shapes do not broadcast or the difference is of no floats.
     #[track_caller]
     pub fn dist(&self, other: &Tensor, p: f64) -> Tensor {
+        if let Some(x) = self.widened("dist") {
+            return x.dist(other, p);
+        }
         let difference = self - other;
         difference.norm_over("dist", p, axes("dist", difference.shape(), ()), false)
     }

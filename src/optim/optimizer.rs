@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result, misuse};
 use crate::optim::rule::{Decay, Memory, Rule, Step, choose};
 use crate::state::{StateDict, number, read_number};
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -256,7 +257,11 @@ impl Optimizer {
         if let Some(key) = state.keys().find(|key| !known.contains(key)) {
             return wrong(format!("there is no parameter or group for {key}"));
         }
-        let skipped = state.get("skipped").map(|n| n.untracked().copy());
+        let device = self.parameters().next().map(Tensor::device);
+        let skipped = match (state.get("skipped"), device) {
+            (Some(n), Some(device)) => Some(n.untracked().to_device(&device)?.copy()),
+            _ => None,
+        };
         for (i, name, x) in options {
             self.groups[i].rule.set_option(&name, x);
         }
@@ -282,6 +287,7 @@ impl Optimizer {
     /// Updates every parameter that has a gradient, and starts the devices on it.
     #[track_caller]
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
+        let _as_given = no_autocast();
         // Counts of skipped steps are shared by all parameters that took part in the same steps.
         let mut counts: Vec<(Option<Tensor>, Tensor)> = Vec::new();
         let mut devices: Vec<Device> = Vec::new();

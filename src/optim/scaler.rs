@@ -101,7 +101,7 @@ impl GradScaler {
     /// gradients are to be clipped after it.
     ///
     /// # Errors
-    /// If a gradient cannot be changed.
+    /// If no parameter has a gradient, or one cannot be changed.
     ///
     /// # Panics
     /// If it was done since the last update.
@@ -119,7 +119,9 @@ impl GradScaler {
         for g in optimizer.parameters().filter_map(Tensor::grad) {
             g.untracked().mul_(&factor)?;
         }
-        let finite = optimizer.finite().unwrap_or_else(|| Tensor::full((), true, &self.scale.device()));
+        let finite = optimizer.finite().ok_or_else(|| {
+            Error::new(Kind::Graph, "unscale_: no parameter of the optimizer has a gradient: was backward called?")
+        })?;
         self.seen.push(Seen { optimizer: optimizer.id(), finite, stepped: false });
         Ok(())
     }
@@ -127,7 +129,7 @@ impl GradScaler {
     /// The optimizer's step, if all its gradients are finite: see [`Optimizer::step_if`].
     ///
     /// # Errors
-    /// If the device fails.
+    /// As [`GradScaler::unscale_`] and [`Optimizer::step_if`].
     ///
     /// # Panics
     /// If it was called for this optimizer since the last update.
@@ -176,6 +178,7 @@ impl GradScaler {
     ///
     /// # Errors
     /// If the device fails.
+    #[doc(alias = "get_scale")]
     pub fn current_scale(&self) -> Result<f64> {
         self.scale.item()
     }
@@ -194,11 +197,14 @@ impl GradScaler {
         state
     }
 
-    /// Takes a state given by [`GradScaler::state_dict`].
+    /// Takes a state given by [`GradScaler::state_dict`]; a scaler that is off takes nothing.
     ///
     /// # Errors
     /// If an entry is missing: the error names it.
     pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        if !self.options.enabled {
+            return Ok(());
+        }
         let tensor = |name: &str| {
             let x = state.get(name).filter(|x| x.numel() == 1);
             let x = x.ok_or_else(|| Error::new(Kind::Data, format!("load_state_dict: there is no number {name}")))?;

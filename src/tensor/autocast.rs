@@ -12,8 +12,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 /// What adds up many terms, or takes numbers far from 1: its operands become `f32`, and so does its result. Products (`matmul`
-/// and what is made of it, `einsum`, convolutions, attention, recurrent cells, `prelu`) take the mode's type. All else takes
-/// what it is given.
+/// and what is made of it, `einsum`, `vecdot`, convolutions, attention, recurrent cells, `prelu`) take the mode's type; `dot`,
+/// `tensordot`, `bilinear`, `grid_sample` and `scatter_add` the widest of their operands'. All else takes what it is given.
 ///
 /// Source: [the lists of torch.amp](https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float32).
 pub const WIDE: &[&str] = &[
@@ -28,6 +28,7 @@ pub const WIDE: &[&str] = &[
     "ctc_loss",
     "cumprod",
     "cumsum",
+    "dist",
     "erfinv",
     "exp",
     "expm1",
@@ -35,14 +36,17 @@ pub const WIDE: &[&str] = &[
     "group_norm",
     "hinge_embedding_loss",
     "huber_loss",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
+    "local_response_norm",
     "log",
     "log10",
     "log1p",
     "log2",
     "log_softmax",
+    "logsumexp",
     "margin_ranking_loss",
     "mse_loss",
     "multi_margin_loss",
@@ -50,6 +54,7 @@ pub const WIDE: &[&str] = &[
     "multilabel_soft_margin_loss",
     "nll_loss",
     "norm",
+    "normalize",
     "pairwise_distance",
     "pdist",
     "poisson_nll_loss",
@@ -64,6 +69,7 @@ pub const WIDE: &[&str] = &[
     "softmax",
     "softmin",
     "softplus",
+    "square",
     "sum",
     "tan",
     "triplet_margin_loss",
@@ -74,9 +80,10 @@ thread_local! {
     static CURRENT: Cell<Option<DType>> = const { Cell::new(None) };
 }
 
-/// Until the guard is dropped, products read and give `dtype`, and what needs the digits (sums, norms, softmax, losses,
-/// exponentials, logarithms) gives `f32`. Parameters stay `f32`, and so do their gradients. It belongs to its thread, and
-/// to forward: backward can run inside or outside.
+/// Until the guard is dropped, products read and give `dtype`, and what needs the digits (sums, powers, exponentials and
+/// logarithms, softmax, layer and group norm, losses) gives `f32`: PyTorch's lists for GPUs, of which `affine_grid` is
+/// excepted, as places need digits too. Parameters stay `f32`, and so do their gradients. Operations in place, gradient rules
+/// and optimizers are as without it. It belongs to its thread; backward can run inside or outside.
 ///
 /// ```
 /// use wgrad::amp::autocast;
@@ -173,13 +180,15 @@ impl Tensor {
         if dtype == self.dtype() { None } else { Some(self.cast(dtype)) }
     }
 
-    /// Of two operands that should be of one type, each in the wider one; outside of the mode as they are.
+    /// Operands that should be of one type, each in the widest of theirs; outside of the mode as they are.
     #[track_caller]
-    pub(crate) fn alike(&self, b: &Tensor) -> (Tensor, Tensor) {
-        if CURRENT.get().is_none() || !self.dtype().is_float() || !b.dtype().is_float() {
-            return (self.clone(), b.clone());
-        }
-        let dtype = self.dtype().promote(b.dtype());
-        (self.cast(dtype), b.cast(dtype))
+    pub(crate) fn widest<const N: usize>(operands: [&Tensor; N]) -> [Tensor; N] {
+        let dtype = operands.iter().map(|x| x.dtype()).reduce(DType::promote);
+        cast_here(|| {
+            operands.map(|x| match dtype {
+                Some(dtype) if CURRENT.get().is_some() && x.dtype().is_float() => x.cast(dtype),
+                _ => x.clone(),
+            })
+        })
     }
 }

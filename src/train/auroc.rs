@@ -27,6 +27,7 @@ use crate::tensor::Tensor;
 /// A class that no sample, or every sample, is of has 0; scores that are NaN give NaN, and such classes are left out of averages.
 ///
 /// Source: [torchmetrics.AUROC](https://lightning.ai/docs/torchmetrics/stable/classification/auroc.html), with `thresholds=None`.
+#[doc(alias = "AUROC")]
 pub struct Auroc {
     task: Task,
     average: Average,

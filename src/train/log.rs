@@ -43,7 +43,13 @@ impl Log {
     /// If the file cannot be opened.
     pub fn json_lines(mut self, path: impl AsRef<Path>) -> Result<Log> {
         let path = path.as_ref();
+        let written = std::fs::read(path).unwrap_or_default();
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| failed(path, e))?;
+        // A line that a run was writing when it was killed.
+        let whole = written.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if whole < written.len() {
+            file.set_len(whole as u64).map_err(|e| failed(path, e))?;
+        }
         self.lines = Some((path.to_path_buf(), file));
         Ok(self)
     }

@@ -174,6 +174,9 @@ impl Metrics {
     /// As [`Metric::compute`].
     pub fn compute(&self) -> Result<BTreeMap<String, f64>> {
         let parts: Vec<Vec<Tensor>> = self.0.values().map(|metric| metric.parts()).collect();
+        if parts.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         if parts.iter().any(Vec::is_empty) {
             return Err(empty());
         }
@@ -206,6 +209,8 @@ impl Metrics {
         for (name, metric) in &mut self.0 {
             let prefix = format!("{name}.");
             let own = state.iter().filter_map(|(key, x)| Some((key.strip_prefix(&prefix)?.to_string(), x.clone())));
+            // Of a metric whose name begins with this one's and a point.
+            let own = own.filter(|(key, _)| !key.contains('.'));
             let loaded = metric.load_state_dict(&own.collect(), device);
             loaded.map_err(|error| error.remarked(format!("of the metric {name}")))?;
         }
