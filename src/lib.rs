@@ -16,6 +16,12 @@ pub mod guide {
     pub mod training {}
 }
 
+/// Automatic mixed precision: narrow floats where they do no harm, and loss scaling.
+pub mod amp {
+    pub use crate::optim::scaler::{GradScaler, GradScalerOptions};
+    pub use crate::tensor::autocast::{AutocastGuard, autocast, autocast_dtype, no_autocast};
+}
+
 pub mod autograd;
 pub mod data;
 mod device;
@@ -34,6 +40,7 @@ mod shape;
 mod single;
 mod state;
 mod tensor;
+pub mod train;
 
 pub use autograd::BackwardOptions;
 pub use device::gpu::{Adapter, GpuOptions, adapters};
@@ -83,6 +90,7 @@ pub mod testing {
     pub use crate::ops::scalar::ROWS;
     pub use crate::plan::{Place, Plan};
     use crate::tensor::Tensor;
+    pub use crate::tensor::autocast::WIDE;
     use crate::tensor::device::Device;
 
     /// A CPU device of its own, with its own stream of random numbers.

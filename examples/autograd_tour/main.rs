@@ -14,7 +14,7 @@ use clap::Parser;
 use common::{Common, Result};
 use show::{Gives, note, title};
 use std::process::ExitCode;
-use wgrad::autograd::{GradOptions, grad, no_grad};
+use wgrad::autograd::{GradOptions, grad_of, no_grad};
 use wgrad::{BackwardOptions, DType, Device, Tensor};
 
 /// Shows what autograd does, line by line.
@@ -315,7 +315,7 @@ fn control_flow_and_hooks(dev: &Device) -> Result {
     show!(let x = Tensor::ones([3], dev).requires_grad_(true)?);
     show!(let w = Tensor::rand([3], dev).requires_grad_(true)?);
     show!(let y = &x * &w);
-    show!(grad(&[&y.sum()], &[&y], GradOptions::default())?.remove(0) => "[1.0, 1.0, 1.0]");
+    show!(grad_of(&y.sum(), &y, GradOptions::default())? => "[1.0, 1.0, 1.0]");
     show!(x.grad() => "None");
     note("Another way is a hook, until it is removed.");
     show!(let hook = y.register_hook(|g| { println!("      hook: {}", g.gives()); None })?);

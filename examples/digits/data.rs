@@ -2,9 +2,8 @@
 
 use crate::about;
 use crate::common::Result;
-use crate::net::Mlp;
 use std::path::Path;
-use wgrad::{DType, Device, Tensor, autograd::no_grad};
+use wgrad::{Device, Tensor};
 
 pub const PIXELS: usize = 64;
 pub const CLASSES: usize = 10;
@@ -70,17 +69,6 @@ impl Set {
         let pixels: Vec<f32> = images.iter().flat_map(|image| &image[..PIXELS]).map(|&p| p as f32 / 16.0).collect();
         let labels: Vec<u8> = images.iter().map(|image| image[PIXELS]).collect();
         Set { x: Tensor::from_slice(&pixels, [images.len(), PIXELS], dev), y: Tensor::new(labels, dev) }
-    }
-
-    /// The network's mean cross entropy: a tensor, which need not have been computed yet.
-    pub fn loss(&self, net: &Mlp) -> Tensor {
-        let _unrecorded = no_grad();
-        net.forward(&self.x).cross_entropy(&self.y)
-    }
-
-    /// How many of the images the network reads right.
-    pub fn right(&self, net: &Mlp) -> Tensor {
-        net.read(&self.x).eq(&self.y).sum().cast(DType::F32)
     }
 }
 

@@ -3,23 +3,23 @@
 //!     cargo run --release --example digits
 //!     cargo run --release --example digits -- --device cpu --epochs 10 --json
 //!
-//! Here are the program and its training loop; the network is in `net.rs`, the images are in `data.rs`, and what is
-//! made of the results is in `report.rs`. All of it is plain tensors: nothing is hidden in a layer or a trainer.
+//! Here are the program and its training loop; the network is in `net.rs`, and the images are in `data.rs`. All of it is
+//! plain tensors: nothing is hidden in a layer or a trainer. `wgrad::train` shows progress, and counts what is read right.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
 mod net;
-mod report;
 
 use clap::Parser;
 use common::{Common, Error, Result};
-use data::Set;
-use indicatif::{ProgressBar, ProgressStyle};
+use data::{CLASSES, Set};
 use net::Mlp;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{process::ExitCode, time::Instant};
-use wgrad::{Tensor, optim::Adam};
+use wgrad::train::{Accuracy, ConfusionMatrix, Curves, MeanMetric, Metric, Metrics, Progress};
+use wgrad::{Tensor, autograd::no_grad, optim::Adam};
 
 /// Trains a small network on the optical digits set and says how well it reads images it has not seen.
 #[derive(Parser)]
@@ -54,51 +54,49 @@ fn example(args: &Args) -> Result<ExitCode> {
     let dev = args.common.open()?;
     let (training, test) = (Set::new(&seen, &dev), Set::new(&unseen, &dev));
     let net = Mlp::new(&dev)?;
-    let history = train(&net, &training, &test, args.epochs)?;
-    println!("\n{}", report::confusion_table(&test.y.to_vec()?, &net.read(&test.x).to_vec()?));
+    let curves = train(&net, &training, &test, args.epochs)?;
+    let mut confusion = ConfusionMatrix::multiclass(CLASSES);
+    confusion.update(&net.read(&test.x), &test.y);
+    println!("\n{}\n", confusion.compute()?);
 
     let (weights, picture) = (args.out.join("digits.safetensors"), args.out.join("loss.svg"));
-    report::draw(&history, &picture).map_err(about(&picture))?;
-    println!("wrote {}: loss and accuracy by epoch", picture.display());
-    net.save(&weights).map_err(about(&weights))?;
+    curves.save(&picture)?;
+    println!("wrote {}: loss and accuracy by step", picture.display());
+    net.save(&weights)?;
     println!("wrote {}: the {} parameters", weights.display(), net.count());
 
     // The file holds all that was learned: a network made of it reads the test images exactly as well.
-    let loaded = Mlp::load(&weights, &dev).map_err(about(&weights))?;
-    let (right, again) = (test.right(&net).item()?, test.right(&loaded).item()?);
-    if right != again {
-        return Err(
-            format!("{}: loaded back, it reads {again} images right instead of {right}", weights.display()).into()
-        );
+    let loaded = Mlp::load(&weights, &dev)?;
+    let (accuracy, again) = (examine(&net, &test)?["accuracy"], examine(&loaded, &test)?["accuracy"]);
+    if accuracy != again {
+        return Err(format!("{}: loaded back, its accuracy is {again} instead of {accuracy}", weights.display()).into());
     }
-    let accuracy = right / unseen.len() as f64;
     let seconds = start.elapsed().as_secs_f64();
     println!("test accuracy {:.2} %, and the same with the weights loaded back; {seconds:.1} s", 100.0 * accuracy);
     args.common.report(serde_json::json!({
-        "device": dev.name(), "test_accuracy": accuracy, "train_loss": history.last().map(|e| e.train_loss),
+        "device": dev.name(), "test_accuracy": accuracy, "train_loss": curves.points("loss/training").last().map(|(_, loss)| *loss),
         "seconds": seconds, "epochs": args.epochs, "parameters": net.count(), "files": [picture, weights],
     }));
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is known after an epoch.
-pub struct Epoch {
-    train_loss: f64,
-    test_loss: f64,
-    test_accuracy: f64,
+/// The loss and the accuracy on images, read at once.
+fn examine(net: &Mlp, set: &Set) -> wgrad::Result<BTreeMap<String, f64>> {
+    let _unrecorded = no_grad();
+    let loss = MeanMetric::of(Tensor::cross_entropy);
+    let mut metrics = Metrics::new().with("loss", loss).with("accuracy", Accuracy::multiclass(CLASSES));
+    metrics.update(&net.forward(&set.x), &set.y);
+    metrics.compute()
 }
 
-fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Vec<Epoch>> {
+fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Curves> {
     let (dev, n) = (training.y.device(), training.y.numel());
     let mut adam = Adam::new(net.parameters().map(|(_, p)| p), LEARNING_RATE);
-    let mut history = Vec::new();
-    // Drawn only where someone is looking: in a log there are just the lines.
-    let bar = ProgressBar::new(epochs as u64 * n.div_ceil(BATCH) as u64)
-        .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} steps, {eta} left")?);
+    let (mut curves, mut train_loss) = (Curves::new(), MeanMetric::default());
+    let progress = Progress::steps(epochs as u64 * n.div_ceil(BATCH) as u64);
     for epoch in 1..=epochs {
         let order = Tensor::randperm(n, &dev).to_vec::<i32>()?;
-        let total = Tensor::zeros((), &dev);
-        for batch in order.chunks(BATCH) {
+        for batch in progress.over(order.chunks(BATCH)) {
             // All images are on the device already; what travels there are 64 row numbers.
             let rows = Tensor::new(batch, &dev);
             let (x, y) = (training.x.index_select(0, &rows), training.y.index_select(0, &rows));
@@ -108,25 +106,22 @@ fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Vec<Epoch
             adam.zero_grad();
             loss.backward()?;
             // Reading the loss would be waiting for it, each step. It is summed up on the device instead.
-            total.add_(loss.detach() * batch.len())?;
+            train_loss.add(&loss, batch.len() as f64);
             adam.step()?;
-            bar.inc(1);
         }
-        // The figures of the epoch are read at once: only here does the program wait for the device.
-        let figures = Tensor::stack(&[total, test.loss(net), test.right(net)], 0).to_vec::<f64>()?;
-        let (train_loss, test_accuracy) = (figures[0] / n as f64, figures[2] / test.y.numel() as f64);
-        let e = Epoch { train_loss, test_loss: figures[1], test_accuracy };
-        bar.suspend(|| {
-            let percent = 100.0 * e.test_accuracy;
-            println!(
-                "epoch {epoch:3}: loss {:.4}, test loss {:.4}, test accuracy {percent:.2} %",
-                e.train_loss, e.test_loss
-            );
-        });
-        history.push(e);
+        // Only here does the program wait for the device.
+        let (loss, scores) = (train_loss.compute()?, examine(net, test)?);
+        train_loss.reset();
+        let (test_loss, percent) = (scores["loss"], 100.0 * scores["accuracy"]);
+        progress.println(format!(
+            "epoch {epoch:3}: loss {loss:.4}, test loss {test_loss:.4}, test accuracy {percent:.2} %"
+        ));
+        let step = progress.position();
+        curves.scalar("loss/training", step, loss);
+        curves.scalar("loss/test", step, test_loss);
+        curves.scalar("test accuracy in %", step, percent);
     }
-    bar.finish_and_clear();
-    Ok(history)
+    Ok(curves)
 }
 
 /// Says which file an error is about.

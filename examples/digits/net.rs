@@ -2,9 +2,10 @@
 
 use crate::common::{Error, Result};
 use crate::data::{CLASSES, PIXELS};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::path::Path;
-use wgrad::{Device, Tensor, autograd::no_grad};
+use wgrad::autograd::no_grad;
+use wgrad::io::{load_safetensors, save_safetensors};
+use wgrad::{DType, Device, Tensor};
 
 const HIDDEN: usize = 128;
 
@@ -63,35 +64,23 @@ impl Mlp {
 
     /// Writes the parameters as a safetensors file, which `safetensors.torch.load_file` reads as a state dict.
     pub fn save(&self, path: &Path) -> Result {
-        let mut parameters = Vec::new();
-        for (name, p) in self.parameters() {
-            let bytes: Vec<u8> = p.to_vec::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect();
-            parameters.push((name, p.shape().to_vec(), bytes));
-        }
-        let view = |(name, shape, bytes)| Ok::<_, Error>((name, TensorView::new(Dtype::F32, shape, bytes)?));
-        let views = parameters.iter().map(|(name, shape, bytes)| view((name, shape.clone(), bytes)));
-        Ok(std::fs::write(path, safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)?)?)
+        let parameters: Vec<_> = self.parameters().iter().map(|&(name, p)| (name.to_string(), p.clone())).collect();
+        Ok(save_safetensors(path, &parameters)?)
     }
 
     /// The network whose parameters a file holds.
     pub fn load(path: &Path, dev: &Device) -> Result<Mlp> {
-        let bytes = std::fs::read(path)?;
-        let file = SafeTensors::deserialize(&bytes)?;
-        let parameter = |name: String, shape: &[usize]| {
-            let view = file.tensor(&name)?;
-            if view.dtype() != Dtype::F32 || view.shape() != shape {
-                return Err(format!(
-                    "{name} is {:?} of shape {:?} instead of F32 of {shape:?}",
-                    view.dtype(),
-                    view.shape()
-                )
-                .into());
+        let mut file = load_safetensors(path, dev)?;
+        let mut parameter = |name: String, shape: &[usize]| {
+            let p = file.remove(&name).ok_or_else(|| format!("{}: there is no {name}", path.display()))?;
+            if p.dtype() != DType::F32 || p.shape() != shape {
+                let (dtype, got) = (p.dtype(), p.shape());
+                let file = path.display();
+                return Err(format!("{file}: {name} is {dtype} of shape {got:?} instead of f32 of {shape:?}").into());
             }
-            let elements: Vec<f32> =
-                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            Ok::<_, Error>(Tensor::from_slice(&elements, shape, dev).requires_grad_(true)?)
+            Ok::<_, Error>(p.requires_grad_(true)?)
         };
-        let layer = |name: &str, input, output| {
+        let mut layer = |name: &str, input, output| {
             let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
             Ok::<_, Error>(Linear { weight: parameter(weight, &[output, input])?, bias: parameter(bias, &[output])? })
         };

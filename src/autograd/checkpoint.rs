@@ -8,6 +8,7 @@ use crate::ops::op::Op;
 use crate::random::Stream;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::{autocast_dtype, cast_to};
 use crate::tensor::device::Device;
 use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::recording;
@@ -84,6 +85,7 @@ struct Frame {
     inputs: Vec<Saved>,
     wants: Vec<bool>,
     random: Option<(Device, Stream)>,
+    autocast: Option<DType>,
     options: CheckpointOptions,
     kept: Mutex<Vec<(Dims, DType)>>,
     /// Whether the region has been run to its end.
@@ -142,6 +144,7 @@ pub fn checkpoint<R: Outcome>(
         inputs: inputs.iter().map(|x| Saved::new("checkpoint", x, x.gradient_edge(), None)).collect(),
         wants: inputs.iter().map(|x| x.requires_grad()).collect(),
         random,
+        autocast: autocast_dtype(),
         options,
         kept: Mutex::default(),
         complete: AtomicBool::default(),
@@ -258,7 +261,7 @@ impl Frame {
         // The tangents of what was saved are kept beside it.
         let again = || without_tangents(|| with_witness(self.witness(Frame::reuse), || (self.f)(&inputs)));
         let run = catch_unwind(AssertUnwindSafe(|| {
-            let _recording = recording();
+            let _modes = (recording(), cast_to(self.autocast));
             let _scope = saved_tensors_hooks(
                 move |x| {
                     let mut found = finding.lock();

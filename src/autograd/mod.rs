@@ -64,7 +64,7 @@ pub struct BackwardOptions {
 /// What [`grad`] may be told.
 ///
 /// ```
-/// use wgrad::autograd::{GradOptions, grad};
+/// use wgrad::autograd::{GradOptions, grad_of};
 /// use wgrad::{Device, Tensor};
 /// let dev = Device::cpu();
 /// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
@@ -74,7 +74,7 @@ pub struct BackwardOptions {
 ///     is_grads_batched: true,
 ///     ..Default::default()
 /// };
-/// let j = grad(&[&(&x * &x)], &[&x], options)?.remove(0).unwrap();
+/// let j = grad_of(&(&x * &x), &x, options)?;
 /// assert_eq!(j.to_vec::<f32>()?, [2.0, 0.0, 0.0, 4.0]);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
@@ -96,17 +96,15 @@ pub struct GradOptions {
 }
 
 /// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors of the graph. No `grad` of a
-/// leaf is touched.
+/// leaf is touched. [`grad_of`] is for one of each.
 ///
 /// ```
 /// use wgrad::autograd::{GradOptions, grad};
 /// use wgrad::{Device, Tensor};
-/// let x = Tensor::new([1.0, 2.0], &Device::cpu()).requires_grad_(true)?;
-/// let y = x.pow(3.0).sum();
-/// let options = GradOptions { create_graph: true, ..Default::default() };
-/// let first = grad(&[&y], &[&x], options)?.remove(0).unwrap();
-/// let second = grad(&[&first.sum()], &[&x], GradOptions::default())?.remove(0).unwrap();
-/// assert_eq!(second.to_vec::<f32>()?, [6.0, 12.0]);
+/// let [a, b] = [2.0, 5.0].map(|x| Tensor::new(x, &Device::cpu()).requires_grad_(true).unwrap());
+/// let gradients = grad(&[&(&a * &b)], &[&a, &b], GradOptions::default())?;
+/// assert_eq!(gradients[0].as_ref().unwrap().item()?, 5.0);
+/// assert_eq!(gradients[1].as_ref().unwrap().item()?, 2.0);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
@@ -134,6 +132,31 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Re
         g.get_or_insert_with(|| x.untracked().zeros_like());
     }
     Ok(gradients)
+}
+
+/// [`grad`] of one output with respect to one input.
+///
+/// ```
+/// use wgrad::autograd::{GradOptions, grad_of};
+/// use wgrad::{Device, Tensor};
+/// let x = Tensor::new(3.0, &Device::cpu()).requires_grad_(true)?;
+/// let first = grad_of(&x.pow(3.0), &x, GradOptions { create_graph: true, ..Default::default() })?;
+/// let second = grad_of(&first, &x, Default::default())?;
+/// assert_eq!((first.item()?, second.item()?), (27.0, 18.0));
+/// // What is not used has no gradient to give, unless zeros are asked for.
+/// let other = Tensor::new(1.0, &Device::cpu()).requires_grad_(true)?;
+/// assert!(grad_of(&x.exp(), &other, GradOptions { allow_unused: Some(true), ..Default::default() }).is_err());
+/// let zeros = GradOptions { materialize_grads: true, ..Default::default() };
+/// assert_eq!(grad_of(&x.exp(), &other, zeros)?.item()?, 0.0);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`grad`]; and if the output does not depend on the input, also with `allow_unused`.
+#[track_caller]
+pub fn grad_of(y: &Tensor, x: &Tensor, options: GradOptions) -> Result<Tensor> {
+    let g = grad(&[y], &[x], options)?.swap_remove(0);
+    g.ok_or_else(|| Error::new(Kind::Graph, format!("grad_of: the output does not depend on {:?}", x.shape())))
 }
 
 /// Where the gradient of a tensor arrives: a result of a node. It outlives the tensor.

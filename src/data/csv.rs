@@ -138,6 +138,15 @@ impl Table {
         Tensor::from_data(crate::elements::Data::F32(elements), &[self.len(), places.len()], device)
     }
 
+    /// A column as text.
+    ///
+    /// # Errors
+    /// If there is no column of this name.
+    pub fn text(&self, column: &str) -> Result<Vec<&str>> {
+        let i = self.place(column)?;
+        Ok(self.records.iter().map(|(_, record)| record[i].as_str()).collect())
+    }
+
     /// A column of names as numbers, in the order in which they come first, and the names.
     ///
     /// # Errors

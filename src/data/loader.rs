@@ -215,6 +215,12 @@ impl<D: Dataset> Worker<D> {
 impl<D: Dataset + 'static> Iterator for Batches<'_, D> {
     type Item = Result<Batch<D>>;
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // A batch whose samples are all left out does not come.
+        let most = self.order.len().saturating_sub(self.next);
+        (if self.loader.options.bad_sample == BadSample::Fail { most } else { 0 }, Some(most))
+    }
+
     fn next(&mut self) -> Option<Result<Batch<D>>> {
         loop {
             let Some(indices) = self.order[..].get(self.next) else {

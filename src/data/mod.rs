@@ -40,5 +40,5 @@ pub use sampler::{Sampler, Sequential, Shuffle, Weighted};
 pub use sets::{Concat, Dataset, InMemory, Map, Part, Subset, TensorDataset, random_split};
 pub use stack::{Array, Collate, Row};
 #[cfg(feature = "tokenizers")]
-pub use text::Tokenizer;
+pub use text::{BatchEncoding, Tokenizer};
 pub use text::{Characters, Windows};

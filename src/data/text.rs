@@ -3,6 +3,8 @@
 use super::sets::Dataset;
 use crate::error::{Error, Kind, Result, misuse};
 use std::collections::{BTreeSet, HashMap};
+#[cfg(feature = "tokenizers")]
+use {crate::elements::Data, crate::tensor::Tensor, crate::tensor::device::Device, std::iter::repeat_n};
 
 /// One number per character of a text, in the order of Unicode.
 ///
@@ -106,19 +108,56 @@ impl Dataset for Windows {
 ///
 /// Source: [Hugging Face Tokenizers](https://huggingface.co/docs/tokenizers).
 #[cfg(feature = "tokenizers")]
-pub struct Tokenizer(tokenizers::Tokenizer);
+pub struct Tokenizer {
+    tokenizer: tokenizers::Tokenizer,
+    /// What shorter texts of a batch are filled up with.
+    padding: i32,
+}
+
+/// Texts as one batch, the shorter ones filled up at their ends.
+#[cfg(feature = "tokenizers")]
+#[derive(Clone, Debug)]
+pub struct BatchEncoding {
+    /// The tokens, `[texts, longest]`, `I32`.
+    pub input_ids: Tensor,
+    /// Where there is a token of the text and no filling, `[texts, longest]`, `Bool`.
+    pub attention_mask: Tensor,
+}
+
+#[cfg(feature = "tokenizers")]
+fn refused(error: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Data, format!("Tokenizer: {error}"))
+}
 
 #[cfg(feature = "tokenizers")]
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`. Texts are cut as it says, and filled up only in a batch.
     ///
     /// # Errors
     /// If the file cannot be read or understood.
     pub fn read(path: impl AsRef<std::path::Path>) -> Result<Tokenizer> {
         let path = path.as_ref();
-        tokenizers::Tokenizer::from_file(path)
-            .map(Tokenizer)
-            .map_err(|error| Error::new(Kind::Data, format!("{}: {error}", path.display())))
+        let mut tokenizer = tokenizers::Tokenizer::from_file(path)
+            .map_err(|error| Error::new(Kind::Data, format!("{}: {error}", path.display())))?;
+        let padding = tokenizer.get_padding().map_or(0, |padding| padding.pad_id as i32);
+        tokenizer.with_padding(None);
+        Ok(Tokenizer { tokenizer, padding })
+    }
+
+    /// Cuts texts to so many tokens, those around them counted, instead of what the file says.
+    ///
+    /// # Panics
+    /// If the tokens around a text alone are as many.
+    #[track_caller]
+    pub fn with_max_length(mut self, tokens: usize) -> Tokenizer {
+        use tokenizers::PostProcessor;
+        let around = self.tokenizer.get_post_processor().map_or(0, |around| around.added_tokens(false));
+        if tokens <= around {
+            misuse("Tokenizer", format!("{tokens} tokens leave no place for a text beside the {around} around it"));
+        }
+        let cut = tokenizers::TruncationParams { max_length: tokens, ..Default::default() };
+        self.tokenizer.with_truncation(Some(cut)).expect("the cut parts do not overlap");
+        self
     }
 
     /// The tokens of a text, with those that the model expects around it.
@@ -126,9 +165,28 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>> {
-        let encoding =
-            self.0.encode(text, true).map_err(|error| Error::new(Kind::Data, format!("Tokenizer: {error}")))?;
+        let encoding = self.tokenizer.encode(text, true).map_err(refused)?;
         Ok(encoding.get_ids().iter().map(|&id| id as i32).collect())
+    }
+
+    /// The tokens of several texts as tensors on a device.
+    ///
+    /// # Errors
+    /// If the tokenizer refuses a text, or the device has no memory left.
+    pub fn encode_batch(&self, texts: &[impl AsRef<str>], device: &Device) -> Result<BatchEncoding> {
+        let rows = texts.iter().map(|text| self.encode(text.as_ref())).collect::<Result<Vec<_>>>()?;
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let (mut ids, mut mask) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let filling = longest - row.len();
+            ids.extend(row.iter().copied().chain(repeat_n(self.padding, filling)));
+            mask.extend(repeat_n(true, row.len()).chain(repeat_n(false, filling)));
+        }
+        let shape = [rows.len(), longest];
+        Ok(BatchEncoding {
+            input_ids: Tensor::from_data(Data::I32(ids), &shape, device)?,
+            attention_mask: Tensor::from_data(Data::Bool(mask), &shape, device)?,
+        })
     }
 
     /// The text of tokens.
@@ -137,6 +195,6 @@ impl Tokenizer {
     /// If the tokenizer refuses them.
     pub fn decode(&self, tokens: &[i32]) -> Result<String> {
         let ids: Vec<u32> = tokens.iter().map(|&token| token as u32).collect();
-        self.0.decode(&ids, true).map_err(|error| Error::new(Kind::Data, format!("Tokenizer: {error}")))
+        self.tokenizer.decode(&ids, true).map_err(refused)
     }
 }

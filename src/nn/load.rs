@@ -3,8 +3,10 @@
 use crate::error::{Error, Kind, Result};
 use crate::state::StateDict;
 use crate::tensor::mode::no_grad;
+use std::fmt;
 
-/// What of a state did not fit a module: the names, and for shapes the one of the state and the one of the module.
+/// What of a state did not fit a module: the names, and for shapes the one of the state and the one of the module. As text
+/// it lists all of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadReport {
     /// In the module, but not in the state.
@@ -33,17 +35,23 @@ impl LoadReport {
     }
 }
 
-pub(super) fn mismatch(report: &LoadReport) -> Error {
-    let mut parts = Vec::new();
-    for (what, names) in [("missing", &report.missing), ("unexpected", &report.unexpected)] {
-        if !names.is_empty() {
-            parts.push(format!("{what}: {}", names.join(", ")));
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut parts = Vec::new();
+        for (what, names) in [("missing", &self.missing), ("unexpected", &self.unexpected)] {
+            if !names.is_empty() {
+                parts.push(format!("{what}: {}", names.join(", ")));
+            }
         }
+        parts.extend(
+            self.mis_shaped.iter().map(|(name, got, want)| format!("{name} has the shape {got:?} instead of {want:?}")),
+        );
+        f.write_str(&parts.join("; "))
     }
-    parts.extend(
-        report.mis_shaped.iter().map(|(name, got, want)| format!("{name} has the shape {got:?} instead of {want:?}")),
-    );
-    Error::new(Kind::Data, format!("load_state_dict: {}", parts.join("; ")))
+}
+
+pub(super) fn mismatch(report: &LoadReport) -> Error {
+    Error::new(Kind::Data, format!("load_state_dict: {report}"))
 }
 
 /// Copies the entries that both have in the same shape.

@@ -270,12 +270,26 @@ impl Visitor<'_> {
 /// assert_eq!(scaled.named_parameters().len(), scaled.times);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
+///
+/// A name that no field can have, or that a file of weights knows another way, is said after `as`:
+///
+/// ```
+/// # use wgrad::nn::{LayerNorm, Linear, Module};
+/// # use wgrad::{Device, module};
+/// struct Block { attention: Linear, norm: LayerNorm }
+/// module!(Block { attention as "self", norm as "LayerNorm" });
+/// # let dev = Device::cpu();
+/// # let block = Block { attention: Linear::new(2, 2, &dev).without_bias(), norm: LayerNorm::new(2, &dev) };
+/// assert!(block.state_dict().keys().eq(["LayerNorm.bias", "LayerNorm.weight", "self.weight"]));
+/// ```
 #[macro_export]
 macro_rules! module {
-    ($type:ident $(<$($of:ident),+>)? { $($field:ident),* $(,)? }) => {
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+    ($type:ident $(<$($of:ident),+>)? { $($field:ident $(as $name:literal)?),* $(,)? }) => {
         impl $(<$($of: $crate::nn::Module),+>)? $crate::nn::Module for $type $(<$($of),+>)? {
             fn visit(&self, visitor: &mut $crate::nn::Visitor) {
-                $(visitor.member(stringify!($field), &self.$field);)*
+                $(visitor.member($crate::module!(@name $field $($name)?), &self.$field);)*
                 let _ = visitor;
             }
 

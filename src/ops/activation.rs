@@ -113,7 +113,7 @@ impl Tensor {
                 weight.reshape(shape)
             }
         };
-        self.leaky_relu(weight)
+        self.factor().leaky_relu(weight.factor())
     }
 
     /// [`Tensor::leaky_relu`] with a random slope for each element, uniform between two numbers, while training; and with

@@ -4,6 +4,7 @@ use crate::error::misuse;
 use crate::ops::map::{Arg, result_type};
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::{cast_here, no_autocast};
 
 impl Tensor {
     /// `beta c + alpha (a b)`, where `c` is this tensor and broadcasts, and `a` and `b` are matrices. Where `beta` is 0, `c` is
@@ -72,18 +73,20 @@ impl Tensor {
         product: impl FnOnce(&Tensor, &Tensor) -> Tensor,
         factors: [Arg; 2],
     ) -> Tensor {
+        let [c, a, b] = &cast_here(|| [self, a, b].map(Tensor::factor));
+        let _as_given = no_autocast();
         let dtype = a.dtype();
-        self.expect_same_device(op, a);
+        c.expect_same_device(op, a);
         if b.dtype() != dtype {
             a.expect_multipliable(op, b);
         }
         // Narrow floats are rounded once, at the end.
         let product = product(&a.wide(), &b.wide());
-        if broadcast(self.shape(), product.shape()).as_deref() != Some(product.shape()) {
-            misuse(op, format!("{:?} does not broadcast to the product {:?}", self.shape(), product.shape()));
+        if broadcast(c.shape(), product.shape()).as_deref() != Some(product.shape()) {
+            misuse(op, format!("{:?} does not broadcast to the product {:?}", c.shape(), product.shape()));
         }
         let [beta, alpha] = factors.map(|factor| factor.of(dtype));
-        let made = result_type([self.into(), a.into(), beta.clone(), alpha.clone()].iter());
+        let made = result_type([c.into(), a.into(), beta.clone(), alpha.clone()].iter());
         if made != dtype {
             misuse(op, format!("the summand or a factor makes {made} of {dtype} elements"));
         }
@@ -91,8 +94,8 @@ impl Tensor {
         let scaled = if is(&alpha, 1.0) { product } else { product.mul(alpha) };
         let y = match () {
             _ if is(&beta, 0.0) => scaled,
-            _ if is(&beta, 1.0) => self.wide() + scaled,
-            _ => self.wide().mul(beta) + scaled,
+            _ if is(&beta, 1.0) => c.wide() + scaled,
+            _ => c.wide().mul(beta) + scaled,
         };
         y.cast(dtype)
     }

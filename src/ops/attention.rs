@@ -5,6 +5,7 @@ use crate::error::misuse;
 use crate::ops::ranges::iota;
 use crate::shape::{Dims, broadcast};
 use crate::tensor::Tensor;
+use crate::tensor::autocast::{cast_here, no_autocast};
 
 /// What [`Tensor::scaled_dot_product_attention`] takes besides queries, keys and values.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,8 @@ impl Tensor {
     #[track_caller]
     pub fn scaled_dot_product_attention(&self, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Tensor {
         let op = "scaled_dot_product_attention";
-        let q = self;
+        let [q, k, v] = &cast_here(|| [self, k, v].map(Tensor::factor));
+        let _as_given = no_autocast();
         let shapes = || format!("queries {:?}, keys {:?}, values {:?}", q.shape(), k.shape(), v.shape());
         for x in [q, k, v] {
             x.expect_float(op);

@@ -13,6 +13,7 @@ use crate::ops::pad::PadMode;
 use crate::ops::spatial::{PerDim, Window, Windows};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::cast_here;
 use crate::tensor::node::Save;
 
 /// How much stands around the input of a convolution.
@@ -139,7 +140,8 @@ struct Form {
 
 #[track_caller]
 fn conv(op: &'static str, dims: usize, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, options: ConvOptions) -> Tensor {
-    let (x, alone) = x.batched(op, dims);
+    let (w, bias) = &cast_here(|| (w.factor(), bias.map(Tensor::factor)));
+    let (x, alone) = x.factor().batched(op, dims);
     let groups = expect_weights(op, dims, &x, w, options.groups);
     if x.shape()[1] != w.shape()[1] * groups || !w.shape()[0].is_multiple_of(groups) {
         misuse(op, format!("input {:?} and weights {:?} do not fit in {groups} groups", x.shape(), w.shape()));
@@ -174,7 +176,7 @@ fn conv(op: &'static str, dims: usize, x: &Tensor, w: &Tensor, bias: Option<&Ten
         }
         windows.push(window);
     }
-    let y = forward(&x, w, bias_of(op, bias, w.shape()[0], &x), &Form { windows, groups });
+    let y = forward(&x, w, bias_of(op, bias.as_ref(), w.shape()[0], &x), &Form { windows, groups });
     if alone { y.squeeze(0) } else { y }
 }
 
@@ -187,7 +189,8 @@ fn conv_transpose(
     bias: Option<&Tensor>,
     options: ConvTransposeOptions,
 ) -> Tensor {
-    let (x, alone) = x.batched(op, dims);
+    let (w, bias) = &cast_here(|| (w.factor(), bias.map(Tensor::factor)));
+    let (x, alone) = x.factor().batched(op, dims);
     let groups = expect_weights(op, dims, &x, w, options.groups);
     if x.shape()[1] != w.shape()[0] || !w.shape()[0].is_multiple_of(groups) {
         misuse(op, format!("input {:?} and weights {:?} do not fit in {groups} groups", x.shape(), w.shape()));
@@ -225,7 +228,7 @@ fn conv_transpose(
         let len = reached - before - after;
         windows.push(Window { len, size, step: step[d], dilation: dilation[d], before, after });
     }
-    let bias = bias_of(op, bias, w.shape()[1] * groups, &x);
+    let bias = bias_of(op, bias.as_ref(), w.shape()[1] * groups, &x);
     let form = Form { windows, groups };
     let y = if beyond.iter().all(|around| *around == [0, 0]) {
         backward(&x, w, bias, &form)

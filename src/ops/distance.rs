@@ -6,6 +6,7 @@ use crate::ops::composite::composite;
 use crate::ops::map::result_type;
 use crate::shape::{Dims, Ints, axis, broadcast};
 use crate::tensor::Tensor;
+use crate::tensor::autocast;
 use crate::tensor::node::Save;
 
 impl Tensor {
@@ -25,6 +26,9 @@ impl Tensor {
     #[track_caller]
     pub fn normalize(&self, p: f64, dims: impl Ints, eps: f64) -> Tensor {
         self.expect_float("normalize");
+        if let Some(x) = self.widened("normalize") {
+            return x.normalize(p, dims, eps);
+        }
         let x = self.wide();
         let norm = x.norm_dim(p, dims, true).clamp(eps, f64::INFINITY);
         (x / norm).cast(self.dtype())
@@ -67,6 +71,9 @@ impl Tensor {
     #[track_caller]
     pub fn renorm(&self, p: f64, dim: isize, largest: f64) -> Tensor {
         self.expect_float("renorm");
+        if let Some(x) = self.widened("renorm") {
+            return x.renorm(p, dim, largest);
+        }
         let d = axis("renorm", self.shape(), dim);
         if self.rank() < 2 {
             misuse("renorm", format!("needs at least two dimensions, not {:?}", self.shape()));
@@ -88,6 +95,9 @@ impl Tensor {
     #[track_caller]
     pub fn cdist(&self, b: &Tensor, p: f64) -> Tensor {
         self.expect_float("cdist");
+        if let Some(x) = self.widened("cdist") {
+            return x.cdist(b, p);
+        }
         if self.rank() < 2 || b.rank() < 2 || self.shape()[self.rank() - 1] != b.shape()[b.rank() - 1] {
             misuse("cdist", format!("{:?} and {:?} do not hold rows of one length", self.shape(), b.shape()));
         }
@@ -111,6 +121,9 @@ impl Tensor {
     #[track_caller]
     pub fn pdist(&self, p: f64) -> Tensor {
         self.expect_float("pdist");
+        if let Some(x) = self.widened("pdist") {
+            return x.pdist(p);
+        }
         let [n, _] = *self.shape() else { misuse("pdist", format!("{:?} is no matrix", self.shape())) };
         let (from, to): (Vec<usize>, Vec<usize>) = (0..n).flat_map(|i| (i + 1..n).map(move |k| (i, k))).unzip();
         let rows = |places: Vec<usize>| self.index_select(0, &Tensor::new(places, (&self.device(), DType::I32)));
@@ -158,5 +171,5 @@ pub(crate) fn pair(op: &str, a: &Tensor, b: &Tensor) -> (Tensor, Tensor, DType) 
         misuse(op, format!("needs floats, not {} and {}", a.dtype(), b.dtype()));
     }
     let read = |x: &Tensor| x.cast(dtype.compute()).expanded(&shape);
-    (read(a), read(b), dtype)
+    (read(a), read(b), autocast::result(op, dtype))
 }

@@ -4,6 +4,7 @@ use crate::error::misuse;
 use crate::ops::contract::{Labels, contract};
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::{cast_here, no_autocast};
 
 /// Dimensions that an ellipsis stands for are numbered from the last one on, beyond all letters.
 const ELLIPSIS: u32 = 1 << 16;
@@ -31,6 +32,9 @@ impl Tensor {
     /// left to right.
     #[track_caller]
     pub fn einsum(equation: &str, operands: &[&Tensor]) -> Tensor {
+        let operands: Vec<Tensor> = cast_here(|| operands.iter().map(|x| x.factor()).collect());
+        let operands = &operands.iter().collect::<Vec<_>>()[..];
+        let _as_given = no_autocast();
         let (terms, result) = read(equation, operands);
         let sizes = sizes(equation, &terms, operands);
         let Some(first) = operands.first() else {

@@ -4,6 +4,7 @@ use crate::dtype::DType;
 use crate::error::misuse;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 
 /// How [`Tensor::grid_sample`] finds the elements between elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,8 @@ impl Tensor {
     pub fn grid_sample(&self, grid: &Tensor, options: GridSampleOptions) -> Tensor {
         let op = "grid_sample";
         self.expect_float(op);
-        self.expect_multipliable(op, grid);
+        let [x, grid] = &Tensor::widest([self, grid]);
+        x.expect_multipliable(op, grid);
         let dims = self.rank().saturating_sub(2);
         let fits = (2..=3).contains(&dims)
             && grid.rank() == dims + 2
@@ -75,8 +77,8 @@ impl Tensor {
         if !fits {
             misuse(op, format!("{:?} does not sample {:?} at {:?}", options.mode, self.shape(), grid.shape()));
         }
-        let (dtype, compute) = (self.dtype(), self.dtype().compute());
-        let (x, grid) = (self.cast(compute), grid.cast(compute));
+        let (dtype, compute) = (x.dtype(), x.dtype().compute());
+        let (x, grid) = (x.cast(compute), grid.cast(compute));
         let sizes = &self.shape()[2..];
         let mut places: Vec<Neighbours> = Vec::new();
         for (d, &n) in sizes.iter().enumerate() {
@@ -151,6 +153,8 @@ impl Tensor {
         let mut shape = Dims::from_slice(&size[..1]);
         shape.extend_from_slice(sizes);
         shape.push(dims);
+        // Places are no factors: a narrow float has too few digits for them.
+        let _as_given = no_autocast();
         let grid = Tensor::stack(&columns, 1).matmul(&self.cast(compute).transpose(1, 2));
         grid.reshape(&shape[..]).cast(self.dtype())
     }

@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::map::Arg;
 use crate::ops::scatter::Combine;
 use crate::shape::{Dims, broadcast};
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::cuts::Cuts;
 use crate::tensor::hole::escapes;
 use crate::tensor::mode::{is_grad_enabled, is_inference, site};
@@ -23,6 +24,8 @@ macro_rules! in_place {
         /// As the operation, and if its result has another shape or a type that this tensor's storage cannot hold.
         #[track_caller]
         pub fn $name(&self, $($arg: $type),*) -> Result<&Tensor> {
+            // What is written back is of this tensor's type anyway; operands are not to lose digits on the way.
+            let _as_given = no_autocast();
             let y = self.before(stringify!($name))?.$method($($arg),*);
             Ok(self.rebind(stringify!($name), y))
         }

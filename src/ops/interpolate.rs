@@ -78,6 +78,11 @@ impl Tensor {
         self.expect_float(op);
         let dims = self.rank().saturating_sub(2);
         let mode = options.mode;
+        if mode != InterpolateMode::Area
+            && let Some(x) = self.widened(op)
+        {
+            return x.interpolate(options);
+        }
         let fits = match mode {
             InterpolateMode::Cubic => dims == 2,
             _ => (1..=3).contains(&dims) && (!options.antialias || dims == 2),

@@ -2,6 +2,7 @@
 
 use crate::error::misuse;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 
 impl Tensor {
     /// `y = x wᵀ + b` over the last dimension of `x`; `w` has the shape `[out, in]` or `[in]`, `b` `[out]` or `[]`.
@@ -31,7 +32,7 @@ impl Tensor {
         }
         let y = self.matmul(&w.t());
         match b {
-            Some(b) => y + b,
+            Some(b) => y + b.factor(),
             None => y,
         }
     }
@@ -59,6 +60,8 @@ impl Tensor {
                 format!("shapes do not fit: {:?} and {:?}, weight {:?}{bias}", a.shape(), b.shape(), w.shape()),
             );
         }
+        let [a, b, w] = &Tensor::widest([a, b, w]);
+        let _as_given = no_autocast();
         let (out, of_a, of_b) = (w.shape()[0], w.shape()[1], w.shape()[2]);
         // First `aᵀ Wₒ` for every output, as one product.
         let mut shape = a.shape().to_vec();

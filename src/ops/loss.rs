@@ -4,6 +4,7 @@ use crate::error::misuse;
 use crate::ops::composite::composite;
 use crate::ops::distance::pair;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::autocast_dtype;
 use crate::tensor::node::Save;
 
 /// How the losses of elements are combined.
@@ -156,11 +157,18 @@ impl Tensor {
     /// `w (x - t) / max(x (1 - x), 1e-12)` and, for the target, `w (ln(1 - x) - ln x)`.
     ///
     /// # Panics
-    /// If the shapes do not broadcast or no operand holds floats.
+    /// If the shapes do not broadcast or no operand holds floats. Under [`autocast`](crate::amp::autocast), if the
+    /// probabilities are narrow floats.
     ///
     /// Source: [torch.nn.functional.binary_cross_entropy](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html).
     #[track_caller]
     pub fn binary_cross_entropy(&self, t: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Tensor {
+        if autocast_dtype().is_some_and(|dtype| dtype == self.dtype()) {
+            misuse(
+                "binary_cross_entropy",
+                "probabilities of narrow floats are not safe: take binary_cross_entropy_with_logits, or cast them",
+            );
+        }
         let (x, t, dtype) = pair("binary_cross_entropy", self, t);
         let held = |x: Tensor| x.clamp(-100.0, f64::INFINITY);
         let definition = || (&t - 1.0) * held((-&x).log1p()) - &t * held(x.log());

@@ -116,6 +116,9 @@ impl Tensor {
     #[track_caller]
     pub fn cross_entropy_with(&self, t: &Tensor, options: CrossEntropyOptions) -> Tensor {
         let op = "cross_entropy";
+        if let Some(x) = self.widened(op) {
+            return x.cross_entropy_with(t, options);
+        }
         let CrossEntropyOptions { weight, ignore_index, reduction, label_smoothing } = options;
         let d = self.class_dim(op, t);
         if !(0.0..=1.0).contains(&label_smoothing) {
@@ -168,6 +171,9 @@ impl Tensor {
     /// If weights have not one element for each class, or as [`Tensor::nll_loss`].
     #[track_caller]
     pub fn nll_loss_with(&self, t: &Tensor, options: NllOptions) -> Tensor {
+        if let Some(x) = self.widened("nll_loss") {
+            return x.nll_loss_with(t, options);
+        }
         let d = self.class_dim("nll_loss", t);
         let weight = self.class_weight("nll_loss", options.weight.as_ref(), d);
         let targets = self.targets(t, d, weight.as_ref(), options.ignore_index);
@@ -188,6 +194,9 @@ impl Tensor {
     #[track_caller]
     pub fn multi_margin_loss(&self, t: &Tensor, options: MultiMarginOptions) -> Tensor {
         let op = "multi_margin_loss";
+        if let Some(x) = self.widened(op) {
+            return x.multi_margin_loss(t, options);
+        }
         if self.rank() < 2 && t.numel() == 1 && (self.rank() == 0 || t.rank() == 1) {
             // One score is a list of one, and one target as well.
             return self.reshape([-1]).multi_margin_loss(&t.reshape(()), options);
@@ -218,6 +227,9 @@ impl Tensor {
     pub fn multilabel_margin_loss(&self, t: &Tensor, reduction: Reduction) -> Tensor {
         let op = "multilabel_margin_loss";
         self.expect_float(op);
+        if let Some(x) = self.widened(op) {
+            return x.multilabel_margin_loss(t, reduction);
+        }
         self.expect_same_device(op, t);
         if self.rank() == 0 && t.rank() == 0 {
             return self.reshape(1).multilabel_margin_loss(&t.reshape(1), reduction);

@@ -53,6 +53,9 @@ impl Tensor {
     ) -> Tensor {
         let op = "ctc_loss";
         self.expect_float(op);
+        if let Some(x) = self.widened(op) {
+            return x.ctc_loss(targets, input_lengths, target_lengths, options);
+        }
         self.expect_same_device(op, targets);
         let batched = self.rank() == 3;
         if !matches!(self.rank(), 2 | 3) || !matches!(targets.dtype(), DType::I32 | DType::U32) {

@@ -7,6 +7,7 @@ use crate::ops::op::Op;
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Dims, Layout, broadcast};
 use crate::tensor::Tensor;
+use crate::tensor::autocast;
 use crate::tensor::device::Device;
 use crate::tensor::mode::site;
 use crate::tensor::node::{Save, record};
@@ -111,6 +112,9 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
         RowKind::Float => compute,
         RowKind::Compare | RowKind::Test | RowKind::Logic => DType::Bool,
     };
+    // A number divided by a tensor is a reciprocal, which may be as large.
+    let inverts = row.name == "div" && matches!(args[0], Arg::Number(..));
+    let dtype = autocast::result(if inverts { "reciprocal" } else { row.name }, dtype);
 
     let tensors: SmallVec<[Tensor; 3]> = args
         .iter()

@@ -33,7 +33,7 @@ impl Tensor {
     /// The product, under the name that a misuse is told of.
     #[track_caller]
     pub(crate) fn matmul_named(&self, op: &str, b: &Tensor) -> Tensor {
-        let a = self;
+        let (a, b) = (&self.factor(), &b.factor());
         let shapes = || format!("{:?} x {:?}", a.shape(), b.shape());
         if a.rank() == 0 || b.rank() == 0 {
             misuse(op, format!("a 0-d operand: {}", shapes()));

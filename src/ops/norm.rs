@@ -135,6 +135,9 @@ impl Tensor {
     /// Source: [torch.nn.functional.layer_norm](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html).
     #[track_caller]
     pub fn layer_norm(&self, normalized_shape: impl Ints, w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Tensor {
+        if let Some(x) = self.widened("layer_norm") {
+            return x.layer_norm(normalized_shape, w, b, eps);
+        }
         let (shape, dims) = self.last_dims("layer_norm", normalized_shape);
         let (y, ..) = standardised("NativeLayerNormBackward0", &self.wide(), &dims, eps, true);
         affine("layer_norm", y, w, b, &shape, &shape).cast(self.dtype())
@@ -272,6 +275,9 @@ impl Tensor {
     /// Source: [torch.nn.functional.group_norm](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.group_norm.html).
     #[track_caller]
     pub fn group_norm(&self, groups: usize, w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Tensor {
+        if let Some(x) = self.widened("group_norm") {
+            return x.group_norm(groups, w, b, eps);
+        }
         let channels = self.channels("group_norm", 2);
         if groups == 0 || !channels.is_multiple_of(groups) {
             misuse("group_norm", format!("{groups} groups do not divide {channels} channels of {:?}", self.shape()));
@@ -294,6 +300,9 @@ impl Tensor {
     #[track_caller]
     pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
         let channels = self.channels("local_response_norm", 3);
+        if let Some(x) = self.widened("local_response_norm") {
+            return x.local_response_norm(size, alpha, beta, k);
+        }
         if self.numel() == 0 {
             return self.copy();
         }

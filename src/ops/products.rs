@@ -5,6 +5,7 @@ use crate::ops::contract::{Labels, contract};
 use crate::ops::distance::pair;
 use crate::shape::{Dims, Ints, axis};
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 
 /// Which dimensions [`Tensor::tensordot`] sums over: so many (the last of one operand with the first of the other), or a list
 /// for each.
@@ -63,7 +64,9 @@ impl Tensor {
     #[track_caller]
     pub fn dot(&self, b: &Tensor) -> Tensor {
         self.expect_ranks("dot", 1, b, 1);
-        self.matmul_named("dot", b)
+        let [a, b] = Tensor::widest([self, b]);
+        let _as_given = no_autocast();
+        a.matmul_named("dot", &b)
     }
 
     /// `Σ a b` along a dimension, the last one for -1; the shapes broadcast. Derivatives: `b` and `a`.
@@ -83,8 +86,10 @@ impl Tensor {
     #[track_caller]
     pub fn vecdot(&self, b: &Tensor, dim: isize) -> Tensor {
         self.expect_float("vecdot");
-        self.expect_multipliable("vecdot", b);
-        let (a, b, dtype) = pair("vecdot", self, b);
+        let (a, b) = (self.factor(), b.factor());
+        a.expect_multipliable("vecdot", &b);
+        let (a, b, dtype) = pair("vecdot", &a, &b);
+        let _as_given = no_autocast();
         (a * b).sum_dim(dim, false).cast(dtype)
     }
 
@@ -92,7 +97,7 @@ impl Tensor {
     #[track_caller]
     pub fn vdot(&self, b: &Tensor) -> Tensor {
         self.expect_ranks("vdot", 1, b, 1);
-        self.matmul_named("vdot", b)
+        self.dot(b)
     }
 
     /// `Σ a[.., k] b[.., k]` for every pair of lines along the last dimensions; the plain product if one operand is 0-d.
@@ -143,12 +148,13 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn tensordot_named(&self, op: &str, b: &Tensor, dims_a: &[isize], dims_b: &[isize]) -> Tensor {
-        self.expect_multipliable(op, b);
-        let shapes = format!("{:?} along {dims_a:?} and {:?} along {dims_b:?}", self.shape(), b.shape());
+        let [mut a, mut b] = Tensor::widest([self, b]);
+        let _as_given = no_autocast();
+        a.expect_multipliable(op, &b);
+        let shapes = format!("{:?} along {dims_a:?} and {:?} along {dims_b:?}", a.shape(), b.shape());
         if dims_a.len() != dims_b.len() {
             misuse(op, format!("not as many dimensions of both: {shapes}"));
         }
-        let (mut a, mut b) = (self.clone(), b.clone());
         let la: Labels = (0..a.rank() as u32).collect();
         let mut lb: Labels = (a.rank() as u32..(a.rank() + b.rank()) as u32).collect();
         let mut inner = Labels::new();

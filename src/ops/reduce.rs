@@ -102,6 +102,9 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn sum_named(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
+        if let Some(x) = self.widened("sum") {
+            return x.sum_named(name, dims, keepdim);
+        }
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let from = Dims::from_slice(self.shape());
         let y = self.fold(Fold::Sum, &dims, dtype);
@@ -163,6 +166,9 @@ impl Tensor {
 
     #[track_caller]
     fn prod_over(&self, dims: Dims, keepdim: bool) -> Tensor {
+        if let Some(x) = self.widened("prod") {
+            return x.prod_over(dims, keepdim);
+        }
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let y = self.fold(Fold::Prod, &dims, dtype);
         let over = dims.clone();
@@ -211,6 +217,9 @@ impl Tensor {
     /// If a dimension is out of range or named twice.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl Ints, keepdim: bool) -> Tensor {
+        if let Some(x) = self.widened("logsumexp") {
+            return x.logsumexp(dims, keepdim);
+        }
         let dims = axes("logsumexp", self.shape(), dims);
         let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F32) };
         let with_ones = x.kept(&dims);

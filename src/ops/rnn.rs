@@ -5,6 +5,7 @@
 
 use crate::error::misuse;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::cast_here;
 
 /// How many layers a recurrent network has, and how they are stacked.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +167,8 @@ impl Tensor {
     #[track_caller]
     fn cell(&self, op: &str, kind: Kind, h: &Tensor, c: Option<&Tensor>, w: Weights) -> (Tensor, Option<Tensor>) {
         self.expect_float(op);
+        let (x, h, c) = &cast_here(|| (self.factor(), h.factor(), c.map(Tensor::factor)));
+        let c = c.as_ref();
         let rank = self.rank();
         let fits = matches!(rank, 1 | 2)
             && h.rank() == rank
@@ -178,7 +181,7 @@ impl Tensor {
                 format!("shapes do not fit: input {:?}, state {:?}, weights {}", self.shape(), h.shape(), w.shapes()),
             );
         }
-        kind.step(&self.linear(w.ih, w.bias.map(|(b, _)| b)), h, c, w)
+        kind.step(&x.linear(w.ih, w.bias.map(|(b, _)| b)), h, c, w)
     }
 
     /// [`Tensor::rnn_tanh_cell`] along a sequence; see [`Tensor::lstm`]. Gives the states of all steps and the last ones.
@@ -271,8 +274,11 @@ impl Tensor {
         let batch = |x: &Tensor| if batched { x.clone() } else { x.unsqueeze(1) };
         let unbatch = |x: Tensor| if batched { x } else { x.squeeze(1) };
         let turned = batched && options.batch_first;
-        let mut x = if turned { self.transpose(0, 1) } else { batch(self) };
-        let (h, c) = (batch(h), c.map(batch));
+        // All that is read in every step is cast once.
+        let weights: Vec<Tensor> = cast_here(|| weights.iter().map(Tensor::factor).collect());
+        let x = self.factor();
+        let mut x = if turned { x.transpose(0, 1) } else { batch(&x) };
+        let (h, c) = cast_here(|| (batch(&h.factor()), c.map(|c| batch(&c.factor()))));
         let directions = if options.bidirectional { 2 } else { 1 };
         let hidden = c.as_ref().unwrap_or(&h).size(-1);
         let projects = hidden != h.size(-1);

@@ -25,6 +25,9 @@ impl Tensor {
     /// If the dimension is out of range.
     #[track_caller]
     pub fn cumsum(&self, dim: isize) -> Tensor {
+        if let Some(x) = self.widened("cumsum") {
+            return x.cumsum(dim);
+        }
         let d = axis("cumsum", self.shape(), dim);
         let x = self.counted();
         if x.is_short(d) {
@@ -44,6 +47,9 @@ impl Tensor {
     /// If the dimension is out of range.
     #[track_caller]
     pub fn cumprod(&self, dim: isize) -> Tensor {
+        if let Some(x) = self.widened("cumprod") {
+            return x.cumprod(dim);
+        }
         let d = axis("cumprod", self.shape(), dim);
         let x = self.counted();
         if x.is_short(d) {

@@ -84,13 +84,14 @@ impl Tensor {
     /// If the shapes or dtypes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
-        let d = self.expect_index("scatter_add", dim, index, Some(source));
-        if let Some([x, index, source]) = self.as_lists(index, source) {
-            return x.scatter_add(0, &index, &source).reshape(self.shape());
+        let [x, source] = &Tensor::widest([self, source]);
+        let d = x.expect_index("scatter_add", dim, index, Some(source));
+        if let Some([a, index, source]) = x.as_lists(index, source) {
+            return a.scatter_add(0, &index, &source).reshape(x.shape());
         }
-        let y = self.scatter_value(d, index, source, Some(Fold::Sum));
+        let y = x.scatter_value(d, index, source, Some(Fold::Sum));
         let shape = Dims::from_slice(source.shape());
-        record(y, "ScatterAddBackward0", &[self, source], &[Save::Input(index)], move |call| {
+        record(y, "ScatterAddBackward0", &[x, source], &[Save::Input(index)], move |call| {
             let source = || call.g.gather(d as isize, &call.saved[0]).padded_to(&shape);
             vec![call.needs[0].then(|| call.g.clone()), call.needs[1].then(source)]
         })

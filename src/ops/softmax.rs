@@ -38,6 +38,9 @@ impl Tensor {
     #[track_caller]
     fn softmax_named(&self, op: &str, dim: isize) -> Tensor {
         self.expect_float(op);
+        if let Some(x) = self.widened(op) {
+            return x.softmax_named(op, dim);
+        }
         let d = axis(op, self.shape(), dim) as isize;
         if self.numel() == 0 {
             return self.copy();
@@ -80,6 +83,9 @@ impl Tensor {
     #[track_caller]
     pub fn log_softmax(&self, dim: isize) -> Tensor {
         self.expect_float("log_softmax");
+        if let Some(x) = self.widened("log_softmax") {
+            return x.log_softmax(dim);
+        }
         let d = axis("log_softmax", self.shape(), dim) as isize;
         if self.numel() == 0 {
             return self.copy();

@@ -97,6 +97,9 @@ impl Tensor {
     #[track_caller]
     fn norm_over(&self, op: &str, p: f64, dims: Dims, keepdim: bool) -> Tensor {
         self.expect_float(op);
+        if let Some(x) = self.widened("norm") {
+            return x.norm_over(op, p, dims, keepdim);
+        }
         if (p < 0.0 || p.is_infinite()) && self.count(&dims) == 0.0 {
             misuse(op, format!("{:?} has no elements to compare", self.shape()));
         }
@@ -146,6 +149,9 @@ impl Tensor {
     /// If the shapes do not broadcast or the difference is of no floats.
     #[track_caller]
     pub fn dist(&self, other: &Tensor, p: f64) -> Tensor {
+        if let Some(x) = self.widened("dist") {
+            return x.dist(other, p);
+        }
         let difference = self - other;
         difference.norm_over("dist", p, axes("dist", difference.shape(), ()), false)
     }

@@ -28,6 +28,7 @@ mod momentum;
 mod optimizer;
 mod plateau;
 mod rule;
+pub(crate) mod scaler;
 mod schedule;
 mod scheduler;
 mod whole;

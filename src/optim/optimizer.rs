@@ -4,8 +4,10 @@ use crate::error::{Error, Kind, Result, misuse};
 use crate::optim::rule::{Decay, Memory, Rule, Step, choose};
 use crate::state::{StateDict, number, read_number};
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Groups of parameters, and the rule by which each group follows its gradients.
 ///
@@ -24,10 +26,13 @@ use crate::tensor::mode::no_grad;
 ///
 /// Source: [torch.optim.Optimizer](https://docs.pytorch.org/docs/stable/optim.html).
 pub struct Optimizer {
+    id: u64,
     groups: Vec<Group>,
     skips_non_finite: bool,
     skipped: Option<Tensor>,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 struct Group {
     rule: Box<dyn Rule>,
@@ -48,7 +53,12 @@ impl Optimizer {
     /// As [`Optimizer::add_group`].
     #[track_caller]
     pub fn new<'a>(rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) -> Optimizer {
-        let mut optimizer = Optimizer { groups: Vec::new(), skips_non_finite: false, skipped: None };
+        let mut optimizer = Optimizer {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            groups: Vec::new(),
+            skips_non_finite: false,
+            skipped: None,
+        };
         optimizer.add_group(rule, parameters);
         optimizer
     }
@@ -247,7 +257,11 @@ impl Optimizer {
         if let Some(key) = state.keys().find(|key| !known.contains(key)) {
             return wrong(format!("there is no parameter or group for {key}"));
         }
-        let skipped = state.get("skipped").map(|n| n.untracked().copy());
+        let device = self.parameters().next().map(Tensor::device);
+        let skipped = match (state.get("skipped"), device) {
+            (Some(n), Some(device)) => Some(n.untracked().to_device(&device)?.copy()),
+            _ => None,
+        };
         for (i, name, x) in options {
             self.groups[i].rule.set_option(&name, x);
         }
@@ -259,8 +273,13 @@ impl Optimizer {
         Ok(())
     }
 
+    /// What a scaler knows it by.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Whether all gradients are finite, on the device of the first one.
-    fn finite(&self) -> Option<Tensor> {
+    pub(crate) fn finite(&self) -> Option<Tensor> {
         let finite = self.parameters().filter_map(Tensor::grad).map(|g| g.untracked().isfinite().all());
         finite.reduce(|a, b| a.logical_and(b))
     }
@@ -268,6 +287,7 @@ impl Optimizer {
     /// Updates every parameter that has a gradient, and starts the devices on it.
     #[track_caller]
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
+        let _as_given = no_autocast();
         // Counts of skipped steps are shared by all parameters that took part in the same steps.
         let mut counts: Vec<(Option<Tensor>, Tensor)> = Vec::new();
         let mut devices: Vec<Device> = Vec::new();

@@ -85,6 +85,8 @@ pub struct Stats {
     pub bind_groups: u64,
     /// Bytes of device memory in buffers, pooled ones included.
     pub bytes: u64,
+    /// Values brought to the host.
+    pub reads: u64,
     /// Values that exist now, computed or pending.
     pub values: u64,
     /// Nodes of autograd graphs that exist now.
@@ -162,11 +164,12 @@ struct Inner {
     live: Live,
 }
 
-/// What exists of a device's values and of the nodes that made them, in all threads.
+/// What exists of a device's values and of the nodes that made them, and how many values were read, in all threads.
 #[derive(Default)]
 pub(crate) struct Live {
     pub values: AtomicU64,
     pub nodes: AtomicU64,
+    pub reads: AtomicU64,
 }
 
 /// The pending graph is played when it has this many nodes, so that an endless loop without a read cannot fill memory.
@@ -243,9 +246,9 @@ impl Device {
 
     /// Counts of what the device has done.
     pub fn stats(&self) -> Stats {
-        let Live { values, nodes } = &self.0.live;
-        let [values, nodes] = [values, nodes].map(|n| n.load(Ordering::Relaxed));
-        Stats { values, nodes, ..self.0.backend.stats() }
+        let Live { values, nodes, reads } = &self.0.live;
+        let [values, nodes, reads] = [values, nodes, reads].map(|n| n.load(Ordering::Relaxed));
+        Stats { values, nodes, reads, ..self.0.backend.stats() }
     }
 
     pub(crate) fn live(&self) -> &Live {
@@ -333,6 +336,7 @@ impl Device {
             let why = "a value inside of vmap follows from a batched input, so it has no one number that could be read";
             return Box::pin(async move { Err(Error::new(Kind::Graph, why)) });
         }
+        self.0.live.reads.fetch_add(1, Ordering::Relaxed);
         let mut buffer = value.buffer();
         if buffer.is_none() {
             // The error is told by the value itself, if it concerns it.

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::mode::{at_site, is_grad_enabled, recording, site};
 use crate::tensor::node::{Call, Save, next_order};
 use crate::tensor::saved::without_hooks;
@@ -216,7 +217,7 @@ pub(crate) fn carry(
                     gradients[output] = Some(g.clone());
                     let first = if output == 0 { g.clone() } else { zeros(ys[0]) };
                     let gradients = at_site(at, || {
-                        let _recorded = recording();
+                        let (_recorded, _as_given) = (recording(), no_autocast());
                         rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs })
                     });
                     let pairs = gradients?.into_iter().zip(&tangents);

@@ -4,6 +4,7 @@
 //! know how anything is computed. A tensor and its views share one [`Cell`], which holds the current value: an in-place
 //! operation rebinds the cell to a new value, so values themselves never change.
 
+pub mod autocast;
 pub mod cuts;
 pub mod device;
 pub mod dual;

@@ -1,5 +1,6 @@
 //! Whether operations are recorded for backward, and which line they are recorded for. Both belong to the thread.
 
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::scopes::Scopes;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -125,6 +126,7 @@ pub(crate) fn in_node<T>(name: Option<&'static str>, f: impl FnOnce() -> T) -> T
         }
     }
     let _restore = Restore(NODE.replace(name));
+    let _as_given = no_autocast();
     f()
 }
 

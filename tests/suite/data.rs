@@ -254,6 +254,7 @@ fn tables_are_read_by_column() -> Result<()> {
     let table = Table::read(&path, CsvOptions::default())?;
     let x = table.tensor(&["ash", "alcohol"], &dev)?;
     assert_eq!((x.shape(), x.to_vec::<f32>()?), (&[3, 2][..], vec![1.0, 12.5, 2.0, 11.0, 3.0, 10.0]));
+    assert_eq!(table.text("kind")?, ["red", "white, dry", "red"]);
     assert_eq!(table.categories("kind")?, (vec![0, 1, 0], vec!["red".to_string(), "white, dry".to_string()]));
     let text = table.tensor(&["sugar"], &dev).unwrap_err().to_string();
     assert!(text.contains("wine.csv: there is no column sugar; there are kind, alcohol, ash"), "{text}");
@@ -355,6 +356,26 @@ fn tokenizers_are_read_from_their_description() -> Result<()> {
     std::fs::write(&path, description).unwrap();
     let tokenizer = Tokenizer::read(&path)?;
     assert_eq!((tokenizer.encode("to be or be")?, tokenizer.decode(&[1, 2])?), (vec![1, 2, 0, 2], "to be".to_string()));
+    let batch = tokenizer.encode_batch(&["be", "", "to be"], &Device::cpu())?;
+    assert_eq!((batch.input_ids.shape(), batch.input_ids.to_vec::<i32>()?), (&[3, 2][..], vec![2, 0, 0, 0, 1, 2]));
+    assert_eq!(batch.attention_mask.to_vec::<bool>()?, [true, false, false, false, true, true]);
+    assert_eq!(tokenizer.encode_batch(&[] as &[&str], &Device::cpu())?.input_ids.shape(), [0, 0]);
+
+    // A file may ask for filling up to a length, as sentence models do: a text has its own tokens all the same.
+    let filled = description
+        .replace(
+            r#""padding":null"#,
+            r#""padding":{"strategy":{"Fixed":8},"direction":"Right","pad_to_multiple_of":null,
+            "pad_id":3,"pad_type_id":0,"pad_token":"[PAD]"}"#,
+        )
+        .replace(r#""truncation":null"#, r#""truncation":{"max_length":3,"strategy":"LongestFirst","stride":0}"#);
+    std::fs::write(&path, filled).unwrap();
+    let tokenizer = Tokenizer::read(&path)?;
+    assert_eq!(tokenizer.encode("to be")?, [1, 2]);
+    assert_eq!(tokenizer.encode_batch(&["be", "to be"], &Device::cpu())?.input_ids.to_vec::<i32>()?, [2, 3, 1, 2]);
+    assert_eq!(tokenizer.encode("to be to be to be")?, [1, 2, 1]);
+    assert_eq!(tokenizer.with_max_length(5).encode("to be to be to be")?, [1, 2, 1, 2, 1]);
+
     std::fs::write(&path, "{").unwrap();
     assert!(Tokenizer::read(&path).map(drop).unwrap_err().to_string().contains("tokenizer.json"));
     std::fs::remove_dir_all(place).unwrap();

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: one link, easy to carry to a machine with a real GPU.
 
+mod amp;
 mod arithmetic;
 mod blocks;
 mod cases;
@@ -16,6 +17,8 @@ mod graphs;
 mod indexing;
 mod kernels;
 mod layers;
+mod looking;
+mod metrics;
 mod misuse;
 mod modules;
 mod nn;
@@ -33,4 +36,5 @@ mod seeds;
 mod semantics;
 mod spatial;
 mod torch_modules;
+mod training;
 mod vmap;

@@ -37,6 +37,7 @@ fn difference(a: Stats, b: Stats) -> Stats {
         buffers: b.buffers - a.buffers,
         bind_groups: b.bind_groups - a.bind_groups,
         bytes: b.bytes - a.bytes,
+        reads: b.reads - a.reads,
         values: b.values - a.values,
         nodes: b.nodes - a.nodes,
     }
