@@ -81,6 +81,11 @@ impl DType {
         }
     }
 
+    /// Whether it is stored in fewer bits than arithmetic runs in.
+    pub(crate) fn is_narrow(self) -> bool {
+        self.compute() != self
+    }
+
     /// The number of this type that a constant becomes: rounded, truncated, or whether it is not 0.
     pub(crate) fn round(self, x: f64) -> f64 {
         match self {

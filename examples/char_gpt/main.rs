@@ -15,7 +15,7 @@ mod net;
 mod text;
 
 use clap::Parser;
-use common::{Common, Result};
+use common::{Common, Result, about};
 use net::{Config, Gpt};
 use std::path::PathBuf;
 use std::{process::ExitCode, time::Instant};
@@ -151,7 +151,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
     let (folder, lines) = (args.out.join("checkpoints"), args.out.join("log.jsonl"));
     for path in [&folder, &lines].into_iter().filter(|path| !args.resume && path.exists()) {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-        removed.map_err(|error| format!("{}: {error}", path.display()))?;
+        removed.map_err(about(path))?;
     }
     let checkpoints = Checkpoints::open(&folder)?.keep_last(2);
     let mut log = Log::new().json_lines(&lines)?;

@@ -1,5 +1,7 @@
 //! What the examples share: their arguments, how they open a device, and how they end.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 use wgrad::Device;
 
@@ -39,6 +41,12 @@ impl Common {
             println!("{figures}");
         }
     }
+}
+
+/// Says which file an error is about.
+#[allow(dead_code, reason = "not every example has files")]
+pub fn about<E: Display>(path: &Path) -> impl Fn(E) -> Error {
+    move |error| format!("{}: {error}", path.display()).into()
 }
 
 /// Runs an example. An error is one line on standard error and exit code 1, never a panic.

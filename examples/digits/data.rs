@@ -1,7 +1,6 @@
 //! The images: read from a file that may be wrong, split, and put on a device.
 
-use crate::about;
-use crate::common::Result;
+use crate::common::{Result, about};
 use std::path::Path;
 use wgrad::{Device, Tensor};
 

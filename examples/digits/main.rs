@@ -12,11 +12,11 @@ mod data;
 mod net;
 
 use clap::Parser;
-use common::{Common, Error, Result};
+use common::{Common, Result, about};
 use data::{CLASSES, Set};
 use net::Mlp;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{process::ExitCode, time::Instant};
 use wgrad::train::{Accuracy, ConfusionMatrix, Curves, MeanMetric, Metric, Metrics, Progress};
 use wgrad::{Tensor, autograd::no_grad, optim::Adam};
@@ -122,9 +122,4 @@ fn train(net: &Mlp, training: &Set, test: &Set, epochs: u32) -> Result<Curves> {
         curves.scalar("test accuracy in %", step, percent);
     }
     Ok(curves)
-}
-
-/// Says which file an error is about.
-pub fn about<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> Error {
-    move |error| format!("{}: {error}", path.display()).into()
 }

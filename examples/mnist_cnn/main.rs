@@ -14,12 +14,12 @@ mod net;
 mod sheet;
 
 use clap::Parser;
-use common::{Common, Error, Result};
+use common::{Common, Result, about};
 use data::{CLASSES, Set, Sets};
 use net::Cnn;
 use sheet::Reading;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{process::ExitCode, time::Instant};
 use wgrad::autograd::no_grad;
 use wgrad::data::{DataLoader, Dataset, LoaderOptions, Shuffle};
@@ -212,9 +212,4 @@ fn examine(net: &Cnn, set: &Set, dev: &Device) -> Result<(BTreeMap<String, f64>,
     let rows = Tensor::cat(&readings, 0).to_vec::<f32>()?;
     let reading = |row: &[f32]| Reading { sure: row[0], read: row[1] as i32, label: row[2] as i32 };
     Ok((metrics.compute()?, confusion.compute()?, rows.chunks(3).map(reading).collect()))
-}
-
-/// Says which file an error is about.
-fn about<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> Error {
-    move |error| format!("{}: {error}", path.display()).into()
 }

@@ -1,7 +1,6 @@
 //! BERT's encoder, under the names that its published weights have.
 
-use crate::about;
-use crate::common::Result;
+use crate::common::{Result, about};
 use std::path::Path;
 use wgrad::data::BatchEncoding;
 use wgrad::io::load_safetensors;

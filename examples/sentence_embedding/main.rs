@@ -22,7 +22,7 @@ mod reports;
 
 use bert::Bert;
 use clap::Parser;
-use common::{Common, Error, Result};
+use common::{Common, Result, about};
 use reports::{Figures, Reports};
 use std::path::{Path, PathBuf};
 use std::{process::ExitCode, time::Instant};
@@ -180,9 +180,4 @@ fn show(when: &str, figures: &Figures, of: &Reports) {
          nearer for {right} of {n}, and nearest of all for {found}",
         n = of.count
     );
-}
-
-/// Says which file an error is about.
-pub fn about<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> Error {
-    move |error| format!("{}: {error}", path.display()).into()
 }

@@ -3,7 +3,7 @@
 use super::Param;
 use super::steps::Item;
 use super::template::MAP;
-use super::wgsl::{Text, computed, element, is_narrow, stored, widened};
+use super::wgsl::{Text, computed, element, stored, widened};
 use crate::dtype::DType;
 use crate::ops::op::{Distribution, Op};
 use crate::ops::row::Row;
@@ -26,7 +26,7 @@ pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String,
         })
         .collect();
     let mut lines = body.lines;
-    let (narrow, wide): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(_, dtype, _)| is_narrow(*dtype));
+    let (narrow, wide): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(_, dtype, _)| dtype.is_narrow());
     for (item, dtype, x) in wide {
         let y = text.bind(item, element(dtype), true);
         let _ = writeln!(lines, "  {y}[i] = {};", stored(dtype, &x));
@@ -111,7 +111,7 @@ impl<'t, 'a> Body<'t, 'a> {
         };
         let name = self.variable('v');
         // Fused or not, a narrow float has the precision of its type.
-        let value = if is_narrow(dtype) { widened(dtype, &stored(dtype, &value)) } else { value };
+        let value = if dtype.is_narrow() { widened(dtype, &stored(dtype, &value)) } else { value };
         let _ = writeln!(self.lines, "  let {name} = {value};");
         self.names.insert(n, name);
     }

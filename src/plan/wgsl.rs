@@ -256,10 +256,6 @@ pub(super) fn widened(dtype: DType, half: &str) -> String {
     }
 }
 
-pub(super) fn is_narrow(dtype: DType) -> bool {
-    dtype.compute() != dtype
-}
-
 /// Where row-major element `i` of a layout lies, as an expression of the variable `i`.
 pub(super) fn position(layout: &Layout, i: &str) -> String {
     let layout = layout.merged();

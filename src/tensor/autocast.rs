@@ -108,7 +108,7 @@ thread_local! {
 /// Source: [torch.autocast](https://docs.pytorch.org/docs/stable/amp.html#torch.autocast).
 #[track_caller]
 pub fn autocast(dtype: DType) -> AutocastGuard {
-    if !matches!(dtype, DType::F16 | DType::BF16) {
+    if !dtype.is_narrow() {
         misuse("autocast", format!("takes f16 or bf16, not {dtype}"));
     }
     cast_to(Some(dtype))
@@ -147,13 +147,9 @@ impl Drop for AutocastGuard {
 /// The type of a result that would have been of `dtype`.
 pub(crate) fn result(op: &str, dtype: DType) -> DType {
     match CURRENT.get() {
-        Some(_) if is_narrow(dtype) && WIDE.contains(&op) => DType::F32,
+        Some(_) if dtype.is_narrow() && WIDE.contains(&op) => DType::F32,
         _ => dtype,
     }
-}
-
-fn is_narrow(dtype: DType) -> bool {
-    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 /// Casts several operands for the caller's line, which a closure alone would not know.
@@ -167,7 +163,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn factor(&self) -> Tensor {
         match CURRENT.get() {
-            Some(dtype) if self.dtype() == DType::F32 || is_narrow(self.dtype()) => self.cast(dtype),
+            Some(dtype) if self.dtype() == DType::F32 || self.dtype().is_narrow() => self.cast(dtype),
             _ => self.clone(),
         }
     }

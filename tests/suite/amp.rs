@@ -487,6 +487,7 @@ fn scaling_waits_for_nothing_and_makes_no_new_plans() {
         }
         let after = dev.stats();
         assert!(after.flushes - before.flushes <= 4, "one flush for a step, made by the optimizer");
+        assert_eq!(after.reads, before.reads, "nothing is read back");
         assert_eq!(after.plan_misses, before.plan_misses);
         assert_eq!((after.nodes, after.values), (before.nodes, before.values));
     }
