@@ -7,7 +7,7 @@ use super::reduce::{folded, identity, rows_are_adjacent};
 use super::rows::quad;
 use super::steps::Item;
 use super::template::prelude_for;
-use super::wgsl::{Text, element, is_narrow, position};
+use super::wgsl::{Text, element, position};
 use crate::ops::op::{Fold, Op};
 use crate::shape::Layout;
 
@@ -38,7 +38,7 @@ impl Columns {
             && kept.strides.iter().rev().skip(1).chain(&folded.strides).all(|stride| stride % 4 == 0)
             && kept.offset.is_multiple_of(4);
         let fits = options.rows
-            && !is_narrow(node.value.dtype)
+            && !node.value.dtype.is_narrow()
             && flow.number(arg.source).is_none()
             && len > 32
             && rows_are_adjacent(&arg.layout, len)

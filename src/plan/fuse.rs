@@ -6,7 +6,6 @@
 use super::Options;
 use super::flow::Flow;
 use super::program::{self, Program};
-use super::wgsl::is_narrow;
 use crate::tensor::device::{Arg, Source};
 use std::collections::HashMap;
 
@@ -146,7 +145,7 @@ impl Fuser<'_> {
             (None, _) => numel(n) == numel(first),
             (Some(matrix), Some(own)) => own == matrix,
             (Some((rows, cols)), None) => {
-                (numel(n) == rows || numel(n) == rows * cols) && !is_narrow(self.flow.node(n).value.dtype)
+                (numel(n) == rows || numel(n) == rows * cols) && !self.flow.node(n).value.dtype.is_narrow()
             }
         };
         if members.len() > MAX_NODES || !members.iter().all(|&n| self.is_open(n) && fits(n)) {

@@ -7,7 +7,6 @@
 use super::Options;
 use super::flow::Flow;
 use super::reduce::rows_are_adjacent;
-use super::wgsl::is_narrow;
 use crate::ops::op::{Fold, Op};
 use crate::shape::Layout;
 use crate::tensor::device::Source;
@@ -41,7 +40,7 @@ pub(super) fn matrix(flow: &Flow, options: &Options, n: usize) -> Option<(usize,
     let is_small = rows * cols <= 1 << 14;
     let enough = if options.target.processor { 64 } else { 256 };
     let fits = options.rows
-        && !is_narrow(node.value.dtype)
+        && !node.value.dtype.is_narrow()
         && flow.number(arg.source).is_none()
         && (2..=MAX_COLS).contains(&cols)
         && (is_small || rows >= enough)

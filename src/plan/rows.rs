@@ -10,7 +10,7 @@ use super::map::Body;
 use super::program::{GROUP, Program, is_reduction, split};
 use super::reduce::{folded, identity};
 use super::steps::Item;
-use super::wgsl::{Text, element, is_narrow, position, stored};
+use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::{Fold, Op};
 use crate::shape::Layout;
@@ -160,7 +160,7 @@ impl<'a> Writer<'_, 'a> {
             let key = (arg.source, arg.layout.merged());
             let dtype = self.flow().dtype(arg.source);
             let Some(base) = self.bases.get(&key).cloned() else { continue };
-            if self.body.loads.contains_key(&key) || is_narrow(dtype) {
+            if self.body.loads.contains_key(&key) || dtype.is_narrow() {
                 continue;
             }
             let (kept, folded) = split(&arg.layout, self.program.rows).expect("it has a base");

@@ -189,7 +189,7 @@ impl Text<'_> {
 
     /// The name of an operand's buffer, of vectors if that is how buffers are read.
     pub fn bind_read(&mut self, source: Source, dtype: DType) -> String {
-        let t = if self.quads && !is_narrow(dtype) { rows::quad(element(dtype)) } else { element(dtype) };
+        let t = if self.quads && !dtype.is_narrow() { rows::quad(element(dtype)) } else { element(dtype) };
         self.bind(source.into(), t, false)
     }
 
