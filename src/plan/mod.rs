@@ -9,6 +9,7 @@ mod contract;
 mod custom;
 mod flow;
 mod fuse;
+mod horizontal;
 mod index;
 mod key;
 mod lanes;

@@ -4,6 +4,7 @@
 use super::Options;
 use super::columns::Columns;
 use super::flow::Flow;
+use super::horizontal;
 use super::program;
 use super::reduce::Reduction;
 use super::scan::{self, Pass, Stage};
@@ -93,6 +94,9 @@ pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, options: &Options) -> 
         if options.watch && flow.node(n).value.dtype.is_float() {
             writer.watch(n);
         }
+    }
+    if options.fuse && !options.watch {
+        horizontal::join(flow, options, &mut writer.schedule.steps);
     }
     writer.schedule
 }
