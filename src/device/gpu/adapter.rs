@@ -199,13 +199,12 @@ const MAX_STORAGE_BUFFERS: u32 = 32;
 /// many buffers in one kernel as are of use.
 fn needed_limits(adapter: &wgpu::Limits, adapted: bool) -> wgpu::Limits {
     let portable = wgpu::Limits::default().or_worse_values_from(adapter);
-    let buffers = adapter.max_storage_buffers_per_shader_stage.min(MAX_STORAGE_BUFFERS);
+    let most = if adapted { adapter } else { &portable };
+    // The parameters are one more buffer.
+    let buffers = most.max_buffers_and_acceleration_structures_per_shader_stage.min(MAX_STORAGE_BUFFERS + 1);
     wgpu::Limits {
-        max_storage_buffers_per_shader_stage: if adapted {
-            buffers
-        } else {
-            portable.max_storage_buffers_per_shader_stage
-        },
+        max_buffers_and_acceleration_structures_per_shader_stage: buffers,
+        max_storage_buffers_per_shader_stage: most.max_storage_buffers_per_shader_stage.min(buffers - 1),
         max_buffer_size: adapter.max_buffer_size,
         max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
         min_uniform_buffer_offset_alignment: adapter.min_uniform_buffer_offset_alignment,
