@@ -74,6 +74,18 @@ module("encoder", nn.TransformerEncoder(shaken(nn.TransformerEncoderLayer(**size
 module("encoder_first", shaken(nn.TransformerEncoderLayer(**size, norm_first=True, activation="gelu")), x(2, 3, 4))
 module("decoder", shaken(nn.TransformerDecoderLayer(**size)), x(2, 3, 4), x(2, 5, 4))
 
+module("attention_dims", shaken(nn.MultiheadAttention(4, 2, kdim=3, vdim=5)), x(2, 3, 4), x(5, 3, 3), x(5, 3, 5))
+module("lstm_projected", nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2), x(5, 2, 3))
+module("rnn_relu", nn.RNN(3, 4, nonlinearity="relu"), x(5, 2, 3))
+module("rnn_cell_relu", nn.RNNCell(3, 4, nonlinearity="relu"), x(2, 3))
+for mode in ["reflect", "replicate", "circular"]:
+    module(f"conv1d_{mode}", nn.Conv1d(2, 3, 4, stride=2, padding=3, padding_mode=mode), x(2, 2, 6))
+    module(f"conv2d_{mode}", nn.Conv2d(2, 2, (2, 3), padding="same", dilation=(2, 1), padding_mode=mode), x(2, 2, 4, 3))
+averaged = shaken(nn.BatchNorm1d(3, momentum=None))
+averaged(x(4, 3, 2))
+averaged(x(5, 3))
+module("batch_norm1d_averaged", averaged, x(4, 3, 2))
+
 
 def optimizer(name, make, steps=8):
     """The values of two parameters after every step down a bent valley."""
@@ -108,6 +120,7 @@ optimizer("adadelta", lambda p: o.Adadelta(p, lr=0.5, weight_decay=0.1))
 optimizer("adagrad", lambda p: o.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.2))
 optimizer("rmsprop", lambda p: o.RMSprop(p, lr=0.02, momentum=0.5, centered=True, weight_decay=0.1))
 optimizer("amsgrad", lambda p: o.AdamW(p, lr=0.05, amsgrad=True, weight_decay=0.2))
+
 
 path = Path(__file__).parent.parent / "data" / "files" / "modules.safetensors"
 save_file({key: value.contiguous() for key, value in out.items()}, path)

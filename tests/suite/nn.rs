@@ -226,7 +226,7 @@ fn running_statistics_follow_the_batches() {
                 running_mean: Some(mean.clone()),
                 running_var: Some(var.clone()),
                 training: true,
-                momentum: 1.0 / (k + 1) as f64,
+                momentum: (1.0 / (k + 1) as f64).into(),
                 ..Default::default()
             };
             batch.batch_norm(options);
@@ -250,7 +250,7 @@ fn running_statistics_follow_the_batches() {
             running_mean: Some(mean.clone()),
             running_var: Some(var.clone()),
             training: true,
-            momentum: 1.0,
+            momentum: 1.0.into(),
             ..Default::default()
         };
         let y = batches[0].instance_norm_with(options);
