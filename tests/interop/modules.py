@@ -122,6 +122,72 @@ optimizer("rmsprop", lambda p: o.RMSprop(p, lr=0.02, momentum=0.5, centered=True
 optimizer("amsgrad", lambda p: o.AdamW(p, lr=0.05, amsgrad=True, weight_decay=0.2))
 
 
+class Plain:
+    """An optimizer as its paper writes it: `rule` changes `p` by its gradient, its state and the number of the step."""
+
+    def __init__(self, params, rule):
+        self.params, self.rule, self.states, self.t = params, rule, [{} for _ in params], 0
+
+    def zero_grad(self):
+        for p in self.params:
+            p.grad = None
+
+    def step(self, closure):
+        closure()
+        self.t += 1
+        with torch.no_grad():
+            for p, state in zip(self.params, self.states):
+                self.rule(p, p.grad, state, self.t)
+
+
+def lion(p, g, state, t, lr=0.03, b1=0.9, b2=0.99, decay=0.1):
+    m = state.get("m", torch.zeros_like(p))
+    p -= lr * (torch.sign(b1 * m + (1 - b1) * g) + decay * p)
+    state["m"] = b2 * m + (1 - b2) * g
+
+
+def lamb(p, g, state, t, lr=0.03, b1=0.9, b2=0.999, eps=1e-6, decay=0.1):
+    state["m"] = b1 * state.get("m", torch.zeros_like(p)) + (1 - b1) * g
+    state["v"] = b2 * state.get("v", torch.zeros_like(p)) + (1 - b2) * g**2
+    r = state["m"] / (1 - b1**t) / ((state["v"] / (1 - b2**t)).sqrt() + eps)
+    p -= lr * p.norm() / (r + decay * p).norm() * (r + decay * p)
+
+
+class WithSgd:
+    """Muon takes matrices alone."""
+
+    def __init__(self, p, **options):
+        self.parts = [o.Muon([p[0]], lr=0.03, weight_decay=0.1, **options), o.SGD([p[1]], lr=0.03)]
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self, closure):
+        closure()
+        for part in self.parts:
+            part.step()
+
+
+optimizer("lion", lambda p: Plain(p, lion))
+optimizer("lamb", lambda p: Plain(p, lamb))
+optimizer("muon", WithSgd)
+
+
+def newton_schulz(g, coefficients, steps, eps):
+    """PyTorch's, which runs in bfloat16, in the precision of the parameter."""
+    a, b, c = coefficients
+    x = g / g.norm().clamp(min=eps)
+    for _ in range(steps):
+        s = x @ x.T
+        x = a * x + (b * s + c * s @ s) @ x
+    return x
+
+
+torch.optim._muon._zeropower_via_newtonschulz = newton_schulz
+optimizer("muon_double", lambda p: WithSgd(p))
+optimizer("muon_plain", lambda p: WithSgd(p, nesterov=False, momentum=0.8, ns_steps=3))
+
 path = Path(__file__).parent.parent / "data" / "files" / "modules.safetensors"
 save_file({key: value.contiguous() for key, value in out.items()}, path)
 print(len(out), "tensors,", path.stat().st_size, "bytes")

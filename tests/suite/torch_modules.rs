@@ -236,6 +236,19 @@ fn optimizers_step_where_those_of_pytorch_do() -> Result<()> {
     })?;
     rule("amsgrad", &|p| AdamW { lr: 0.05, amsgrad: true, weight_decay: 0.2, ..Default::default() }.over(p))?;
 
+    // As their papers write them, in a few lines of the script.
+    rule("lion", &|p| Lion { lr: 0.03, weight_decay: 0.1, ..Default::default() }.over(p))?;
+    rule("lamb", &|p| Lamb { lr: 0.03, weight_decay: 0.1, ..Default::default() }.over(p))?;
+    let muon = |options: Muon, p: &[Tensor]| {
+        let mut muon = Muon { lr: 0.03, ..options }.over(&p[..1]);
+        muon.add_group(Sgd { lr: 0.03, ..Default::default() }, &p[1..]);
+        muon
+    };
+    // PyTorch iterates in bfloat16, whose steps are off by some 2⁻⁸; in double precision it takes the same ones.
+    near("muon", 4e-3, &|p| muon(Muon::default(), p))?;
+    rule("muon_double", &|p| muon(Muon::default(), p))?;
+    rule("muon_plain", &|p| muon(Muon { nesterov: false, momentum: 0.8, ns_steps: 3, ..Default::default() }, p))?;
+
     for (name, strong_wolfe) in [("lbfgs", false), ("lbfgs_wolfe", true)] {
         let p = parameters();
         let mut lbfgs = Lbfgs::new(&p);
