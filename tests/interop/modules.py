@@ -81,6 +81,12 @@ module("rnn_cell_relu", nn.RNNCell(3, 4, nonlinearity="relu"), x(2, 3))
 for mode in ["reflect", "replicate", "circular"]:
     module(f"conv1d_{mode}", nn.Conv1d(2, 3, 4, stride=2, padding=3, padding_mode=mode), x(2, 2, 6))
     module(f"conv2d_{mode}", nn.Conv2d(2, 2, (2, 3), padding="same", dilation=(2, 1), padding_mode=mode), x(2, 2, 4, 3))
+# Multiples of 1/8, whose products any order of adding sums up exactly.
+narrow = nn.Linear(24, 8)
+with torch.no_grad():
+    for p in narrow.parameters():
+        p.copy_((8 * x(p.shape)).round() / 8)
+module("linear_bf16", narrow.bfloat16(), ((8 * x(16, 24)).round() / 8).bfloat16())
 averaged = shaken(nn.BatchNorm1d(3, momentum=None))
 averaged(x(4, 3, 2))
 averaged(x(5, 3))

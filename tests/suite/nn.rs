@@ -447,3 +447,14 @@ fn no_mask_is_kept() {
     assert!(backward < 9 * n as u64, "{backward} bytes for {n} elements and their gradient");
     assert_eq!(g.sum().item().unwrap(), y.item().unwrap());
 }
+
+#[test]
+fn a_product_with_a_summand_is_recorded_where_it_was_called() {
+    for dev in devices() {
+        let x = Tensor::ones([2, 2], &dev).requires_grad_(true).unwrap();
+        let y = x.linear(&x, Some(&Tensor::ones([2], &dev))).addmm(&x, &x, 1.0, 1.0).sum();
+        y.backward().unwrap();
+        let text = y.backward().unwrap_err().to_string();
+        assert!(text.contains(&format!("MmBackward0 (recorded at {}", file!())), "{text}");
+    }
+}

@@ -73,6 +73,7 @@ fn modules_compute_what_those_of_pytorch_do() {
     on_every_device(|dev| {
         let cases = Cases { all: written(dev) };
         cases.layer("linear", Linear::new(3, 4, dev))?;
+        cases.layer("linear_bf16", Linear::new(24, 8, (dev, DType::BF16)))?;
         cases.module("bilinear", Bilinear::new(3, 2, 4, dev), |net, x| net.forward(&x[0], &x[1]))?;
         let options =
             ConvOptions { stride: 2.into(), padding: 2.into(), dilation: 2.into(), groups: 2, ..Default::default() };
