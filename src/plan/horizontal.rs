@@ -47,8 +47,11 @@ fn fits(flow: &Flow, options: &Options, a: &Step, b: &Step) -> bool {
     let shared = a.reads.iter().filter(|item| b.reads.contains(item)).count();
     let buffers = |step: &Step| step.reads.len() + step.writes.len() - step.over.len();
     let members: Vec<usize> = a.nodes.iter().chain(&b.nodes).copied().collect();
+    let (of_a, of_b): (Vec<usize>, Vec<usize>) = (sizes(flow, &a.nodes), sizes(flow, &b.nodes));
+    let wasted = of_b.len() * of_a.iter().sum::<usize>() + of_a.len() * of_b.iter().sum::<usize>();
     // Each size takes a word for where its threads begin, and one for where its elements end.
     members.len() <= MAX_NODES
+        && (!options.target.processor || wasted <= MAX_WASTED)
         && buffers(a) + buffers(b) - shared <= options.max_storage_buffers
         && words(flow, &members) + 2 * sizes(flow, &members).len() <= MAX_WORDS
 }
@@ -60,6 +63,9 @@ fn overwrites(step: &Step, earlier: &Step) -> bool {
 
 /// More are compiled too slowly.
 const MAX_NODES: usize = 256;
+/// Elements for which a processor may compute what is thrown away, rather than begin one more kernel: llvmpipe's vectors go
+/// through the branches of all sizes, and store nothing in the wrong ones.
+const MAX_WASTED: usize = 1 << 14;
 
 /// The sizes of pointwise nodes, in the order of their first node.
 pub(super) fn sizes(flow: &Flow, nodes: &[usize]) -> Vec<usize> {
