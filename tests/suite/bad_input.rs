@@ -80,19 +80,20 @@ fn what_is_not_enough_or_no_number_is_told() {
 }
 
 #[test]
-fn weights_of_another_kind_are_named() -> Result<()> {
-    let dev = Device::cpu();
-    let net = Linear::new(2, 1, &dev);
-    let mut state = net.state_dict();
-    state.insert("bias".into(), Tensor::new([3], &dev));
-    let text = net.load_state_dict(&state).unwrap_err().to_string();
-    assert_eq!(text, "load_state_dict: bias holds i32 instead of f32");
-    assert_eq!(net.load_matching(&state)?.mis_typed, [("bias".to_string(), DType::I32, DType::F32)]);
-    // Floats of another size are converted, as in PyTorch.
-    state.insert("bias".into(), Tensor::new([3.0], (&dev, DType::F64)));
-    net.load_state_dict(&state)?;
-    assert_eq!(net.bias.as_ref().unwrap().to_vec::<f32>()?, [3.0]);
-    Ok(())
+fn weights_of_another_kind_are_named() {
+    on_every_device(|dev| {
+        let net = Linear::new(2, 1, dev);
+        let mut state = net.state_dict();
+        state.insert("bias".into(), Tensor::new([3], dev));
+        let text = net.load_state_dict(&state).unwrap_err().to_string();
+        assert_eq!(text, "load_state_dict: bias holds i32 instead of f32");
+        assert_eq!(net.load_matching(&state)?.mis_typed, [("bias".to_string(), DType::I32, DType::F32)]);
+        // Floats of another size are converted, as in PyTorch, before they move to a device that may not have them.
+        state.insert("bias".into(), Tensor::new([3.0], (&Device::cpu(), DType::F64)));
+        net.load_state_dict(&state)?;
+        assert_eq!(net.bias.as_ref().unwrap().to_vec::<f32>()?, [3.0]);
+        Ok(())
+    });
 }
 
 #[test]
