@@ -63,6 +63,10 @@ impl Backend for Cpu {
         true
     }
 
+    fn fails_at_once(&self) -> bool {
+        true
+    }
+
     fn upload(&self, data: Data) -> Result<Buffer> {
         Ok(Arc::new(data))
     }

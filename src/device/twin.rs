@@ -133,6 +133,10 @@ impl Backend for Twin {
         self.gpu.supports(dtype)
     }
 
+    fn fails_at_once(&self) -> bool {
+        true
+    }
+
     fn upload(&self, data: Data) -> Result<Buffer> {
         let gpu = self.gpu.upload(data.clone())?;
         Ok(Arc::new(Pair { gpu, cpu: Arc::new(data) }))

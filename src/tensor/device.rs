@@ -37,6 +37,11 @@ pub trait Backend: Send + Sync {
         Ok(())
     }
 
+    /// Whether a value that cannot be computed is known once it is played, and not at the next read.
+    fn fails_at_once(&self) -> bool {
+        false
+    }
+
     /// Starts reading a buffer of `len` elements back; never blocks, unless the future is waited for.
     fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read;
 
@@ -324,6 +329,14 @@ impl Device {
         let stream = *random;
         random.stream += 1;
         (stream, varying)
+    }
+
+    /// The error of a value that could not be computed, where the device knows it without a wait.
+    pub(crate) fn expect_computed(&self, value: &Value) -> Result<()> {
+        if self.0.backend.fails_at_once() && value.buffer().is_none() {
+            self.flush()?;
+        }
+        value.buffer().map_or(Ok(()), |buffer| buffer.map(drop))
     }
 
     /// Starts reading a value, which is computed first if it is pending.
