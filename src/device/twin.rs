@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Kernel, Output};
-use crate::tensor::device::{Backend, Graph, Input, Node, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Input, Node, Read, Stats};
 use crate::tensor::value::Buffer;
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@
 use super::Options;
 use super::flow::Flow;
 use super::program::{self, Program};
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::collections::HashMap;
 
 /// Lists of nodes: one node, or several pointwise ones of one size. Numbers are in none.

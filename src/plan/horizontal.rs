@@ -5,7 +5,7 @@ use super::Options;
 use super::flow::Flow;
 use super::fuse::{MAX_WORDS, words};
 use super::steps::{Step, Work};
-use crate::tensor::device::Source;
+use crate::tensor::backend::Source;
 use std::mem::take;
 
 /// Joins each such step with the one before it, at the place of the later one.

@@ -9,7 +9,7 @@ use crate::dtype::DType;
 use crate::ops::op::{Distribution, Op};
 use crate::ops::row::Row;
 use crate::shape::Layout;
-use crate::tensor::device::Source;
+use crate::tensor::backend::Source;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -134,7 +134,7 @@ impl<'t, 'a> Body<'t, 'a> {
         self.names.insert(n, name);
     }
 
-    fn operand(&mut self, arg: &crate::tensor::device::Arg) -> String {
+    fn operand(&mut self, arg: &crate::tensor::backend::Arg) -> String {
         if self.text.flow.number(arg.source).is_some() {
             return self.text.load_at(arg.source, "0u");
         }

@@ -11,7 +11,7 @@ use super::scan::{self, Pass, Stage};
 use super::sort;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::ops::Range;
 
 pub(super) struct Schedule {

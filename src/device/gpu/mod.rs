@@ -15,7 +15,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
-use crate::tensor::device::{Backend, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Stats};
 use crate::tensor::value::Buffer;
 use adapter::Context;
 use pack::pack;
