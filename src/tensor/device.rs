@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
 use crate::shape::Layout;
+use crate::tensor::draws::{self, Draw};
 use crate::tensor::hole::varying;
 use crate::tensor::value::{Buffer, Operands, Value};
 use parking_lot::Mutex;
@@ -204,7 +205,9 @@ impl Device {
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     pub fn manual_seed(&self, seed: u64) {
-        *self.0.random.lock() = Stream { seed, stream: 0 };
+        if !draws::is_repeating() {
+            *self.0.random.lock() = Stream { seed, stream: 0 };
+        }
     }
 
     /// Plays what is pending and waits until the device has done it.
@@ -311,18 +314,25 @@ impl Device {
         *self.0.random.lock()
     }
 
-    /// Sets which random numbers come next; gives those that would have come.
-    pub(crate) fn set_stream(&self, stream: Stream) -> Stream {
-        std::mem::replace(&mut *self.0.random.lock(), stream)
+    /// Sets which random numbers come next.
+    pub(crate) fn set_stream(&self, stream: Stream) {
+        *self.0.random.lock() = stream;
     }
 
     /// The next random numbers, and what a value of them depends on.
     #[track_caller]
-    pub(crate) fn next_stream(&self, op: &str) -> (Stream, Operands) {
+    pub(crate) fn next_stream(&self, op: &str) -> Draw {
+        if let Some(draw) = draws::again() {
+            draws::note(&draw);
+            return draw;
+        }
         let varying = varying(op);
-        let mut random = self.0.random.lock();
-        let stream = *random;
-        random.stream += 1;
+        let stream = {
+            let mut random = self.0.random.lock();
+            random.stream += 1;
+            Stream { stream: random.stream - 1, ..*random }
+        };
+        draws::note(&(stream, varying.clone()));
         (stream, varying)
     }
 

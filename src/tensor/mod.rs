@@ -7,6 +7,7 @@
 pub mod autocast;
 pub mod cuts;
 pub mod device;
+pub mod draws;
 pub mod dual;
 pub mod hole;
 pub mod mode;
