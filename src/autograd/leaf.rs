@@ -64,8 +64,7 @@ impl Tensor {
             self.0.meta.lock().cuts = Cuts::at(site());
         }
         // Views keep the history that they have.
-        let history = self.0.meta.lock().history;
-        self.take_history(None, None, history);
+        self.take_history(None, None);
         self.0.meta.lock().requires_grad = false;
         Ok(self)
     }
