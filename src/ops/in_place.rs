@@ -5,7 +5,7 @@ use crate::ops::map::Arg;
 use crate::ops::scatter::Combine;
 use crate::shape::{Dims, broadcast};
 use crate::tensor::autocast::no_autocast;
-use crate::tensor::cuts::Cuts;
+use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::dual::{below, without_tangents};
 use crate::tensor::hole::escapes;
 use crate::tensor::mode::{at_site, is_grad_enabled, is_inference, site};
@@ -353,7 +353,8 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         let y = self.untracked();
-        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(site()) } else { self.0.meta.lock().cuts.clone() };
+        let own = || self.0.meta.lock().cuts.clone();
+        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(CutBy::Detach, site()) } else { own() };
         y
     }
 

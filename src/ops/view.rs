@@ -178,7 +178,7 @@ impl Tensor {
         };
         let mut expanded = Vec::with_capacity(tensors.len());
         for x in tensors {
-            expanded.push(x.expand(&shape[..]));
+            expanded.push(x.expanded(&shape));
         }
         expanded
     }

@@ -205,9 +205,7 @@ impl Device {
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     pub fn manual_seed(&self, seed: u64) {
-        if !draws::is_repeating() {
-            *self.0.random.lock() = Stream { seed, stream: 0 };
-        }
+        self.set_stream(Stream { seed, stream: 0 });
     }
 
     /// Plays what is pending and waits until the device has done it.
@@ -314,26 +312,22 @@ impl Device {
         *self.0.random.lock()
     }
 
-    /// Sets which random numbers come next.
+    /// Sets which random numbers come next, unless they were noted.
     pub(crate) fn set_stream(&self, stream: Stream) {
-        *self.0.random.lock() = stream;
+        if !draws::is_repeating() {
+            *self.0.random.lock() = stream;
+        }
     }
 
     /// The next random numbers, and what a value of them depends on.
     #[track_caller]
     pub(crate) fn next_stream(&self, op: &str) -> Draw {
-        if let Some(draw) = draws::again() {
-            draws::note(&draw);
-            return draw;
-        }
-        let varying = varying(op);
-        let stream = {
+        let varying = if draws::is_repeating() { Operands::new() } else { varying(op) };
+        draws::next(|| {
             let mut random = self.0.random.lock();
             random.stream += 1;
-            Stream { stream: random.stream - 1, ..*random }
-        };
-        draws::note(&(stream, varying.clone()));
-        (stream, varying)
+            (Stream { stream: random.stream - 1, ..*random }, varying)
+        })
     }
 
     /// Starts reading a value, which is computed first if it is pending.

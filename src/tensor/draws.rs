@@ -51,27 +51,24 @@ pub(crate) fn is_repeating() -> bool {
     TAPES.with_borrow(|tapes| tapes.iter().any(|tape| matches!(tape, Tape::Plays(..))))
 }
 
-/// What comes next in the innermost region that is computed again.
-pub(crate) fn again() -> Option<Draw> {
+/// What comes next in the innermost region that is computed again, or from `draw`; regions inside of it note it.
+pub(crate) fn next(draw: impl FnOnce() -> Draw) -> Draw {
     TAPES.with_borrow_mut(|tapes| {
-        tapes.iter_mut().rev().find_map(|tape| match tape {
-            Tape::Plays(draws, place) => {
+        let first = tapes.iter().rposition(|tape| matches!(tape, Tape::Plays(..)));
+        let (outside, inside) = tapes.split_at_mut(first.map_or(0, |i| i + 1));
+        let noted = match outside.last_mut() {
+            Some(Tape::Plays(draws, place)) => {
                 *place += 1;
-                Some(draws.lock().get(*place - 1).cloned())
+                draws.lock().get(*place - 1).cloned()
             }
-            Tape::Records(_) => None,
-        })?
-    })
-}
-
-/// Tells the regions that listen, but for those around one that is computed again.
-pub(crate) fn note(draw: &Draw) {
-    TAPES.with_borrow(|tapes| {
-        for tape in tapes.iter().rev() {
-            match tape {
-                Tape::Records(draws) => draws.lock().push(draw.clone()),
-                Tape::Plays(..) => break,
+            _ => None,
+        };
+        let drawn = noted.unwrap_or_else(draw);
+        for tape in inside {
+            if let Tape::Records(draws) = tape {
+                draws.lock().push(drawn.clone());
             }
         }
-    });
+        drawn
+    })
 }

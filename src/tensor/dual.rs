@@ -245,10 +245,10 @@ pub(crate) fn carry(
                     at_site(at, || transpose.map_or(Ok(None), |transpose| transpose(&g, pairs, since)))
                 })
             });
-            let failed = |error| Value::failed(error, Dims::from_slice(y.shape()), y.dtype(), &y.device(), at);
-            if let Some(tangent) = tangent.unwrap_or_else(|error| Some(Tensor::from_value(failed(error)))) {
-                y.set_tangent(level, tangent);
-            }
+            let shape = Dims::from_slice(y.shape());
+            let tangent = tangent.map(|t| t.unwrap_or_else(|| full(0.0, shape.clone(), y.dtype(), &y.device())));
+            let failed = |error| Value::failed(error, shape, y.dtype(), &y.device(), at);
+            y.set_tangent(level, tangent.unwrap_or_else(|error| Tensor::from_value(failed(error))));
         }
     }
 }

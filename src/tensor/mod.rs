@@ -128,6 +128,8 @@ impl Drop for Replay {
 pub(crate) struct Meta {
     pub requires_grad: bool,
     pub grad: Option<Tensor>,
+    /// The type of the gradient, if it is not the tensor's.
+    pub grad_dtype: Option<DType>,
     pub grad_fn: Option<Edge>,
     pub accumulator: Weak<NodeInner>,
     pub hooks: Hooks,
@@ -309,7 +311,7 @@ impl Tensor {
             return None;
         }
         let node = meta.accumulator.upgrade().unwrap_or_else(|| {
-            let node = NodeInner::accumulate(self, meta.hooks.clone());
+            let node = NodeInner::accumulate(self, meta.hooks.clone(), meta.grad_dtype);
             meta.accumulator = Arc::downgrade(&node);
             node
         });

@@ -343,3 +343,35 @@ fn a_checkpoint_draws_the_same_on_every_device() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_batch_in_chunks_is_the_batch() -> Result<()> {
+    for dev in own_devices() {
+        let (x, w) = (Tensor::rand([3, 5], &dev), Tensor::rand([3], &dev).requires_grad_(true)?);
+        let run = |chunk_size, randomness| {
+            dev.manual_seed(2);
+            let options = VmapOptions { in_dims: 1.into(), out_dims: (1, None).into(), randomness, chunk_size };
+            let noisy = randomness != Randomness::Error;
+            let f = |x: &Tensor| ((x * &w).sin() + if noisy { x.rand_like() } else { x.zeros_like() }, &w * 2.0);
+            let (y, shared) = vmap_with(f, options)(&x)?;
+            w.zero_grad();
+            (y.square().sum() + shared.sum()).backward()?;
+            Ok::<_, wgrad::Error>((y.shape().to_vec(), values(&y), w.grad().unwrap()))
+        };
+        for randomness in [Randomness::Error, Randomness::Same] {
+            let (shape, whole, g) = run(None, randomness)?;
+            for chunk in [1, 2, 4, 7] {
+                let (chunked_shape, chunked, chunked_g) = run(Some(chunk), randomness)?;
+                assert_eq!(
+                    (&chunked_shape, &chunked),
+                    (&shape, &whole),
+                    "{randomness:?}, {chunk} at once on {}",
+                    dev.name()
+                );
+                assert!(chunked_g.allclose(&g, 1e-5, 1e-5, false)?);
+            }
+        }
+        assert_ne!(run(Some(2), Randomness::Different)?.1, run(Some(2), Randomness::Same)?.1);
+    }
+    Ok(())
+}
