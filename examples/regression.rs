@@ -1,32 +1,20 @@
-//! Tabular data, from a CSV file to a saved model: how heavy is a penguin, by its bill, flippers, species and sex?
-//!
-//!     cargo run --release --example regression
+//! From a CSV file to a saved model: how heavy is a penguin, by its bill, flippers, species and sex?
 
 #[path = "common/mod.rs"]
 mod common;
-
 use clap::Parser;
 use common::{Common, Result};
 use std::process::ExitCode;
 use wgrad::data::{CsvOptions, DataLoader, Dataset, LoaderOptions, Part, Shuffle, Table, TensorDataset, random_split};
-use wgrad::io::{load_safetensors, save_safetensors};
 use wgrad::nn::{BatchNorm1d, Layer, Linear, Module, ReLU, Sequential};
 use wgrad::train::{MeanSquaredError, Metrics, R2Score};
-use wgrad::{Device, Tensor, autograd::no_grad, optim::AdamW};
+use wgrad::{Device, Tensor, autograd::no_grad, io, optim::AdamW};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/penguins.csv");
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/penguins.csv");
 const WEIGHTS: &str = "target/regression.safetensors";
 
-/// Learns the mass of penguins from a table, and says how well it knows that of penguins it has not seen.
-#[derive(Parser)]
-struct Args {
-    #[command(flatten)]
-    common: Common,
-}
-
 fn main() -> ExitCode {
-    let args = Args::parse();
-    common::run("regression", || example(&args.common))
+    common::run("regression", || example(&Common::parse()))
 }
 
 /// The first layer learns mean and spread of every column, which are saved with the weights.
@@ -38,43 +26,35 @@ fn network(dev: &Device) -> Sequential {
 fn example(args: &Common) -> Result<ExitCode> {
     let dev = args.open()?;
     let numbers = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm"];
-    let table = Table::read(FILE, CsvOptions::default())?.skip_bad(&numbers)?;
-    println!("{FILE}: {} penguins, {} left out for want of measurements", table.len(), table.skipped());
+    let table = Table::read(TABLE, CsvOptions::default())?.skip_bad(&numbers)?;
+    println!("{TABLE}: {} penguins, {} left out for want of measurements", table.len(), table.skipped());
     // A name becomes a column for each of its values; that the sex is not known is a value too.
     let one_hot = |column| Ok::<_, wgrad::Error>(Tensor::new(table.categories(column)?.0, &dev).one_hot(3));
     let x = Tensor::cat(&[table.tensor(&numbers, &dev)?, one_hot("species")?, one_hot("sex")?], 1);
     let kilograms = table.tensor(&["body_mass_g"], &dev)? / 1000.0;
-
     let parts = random_split(TensorDataset::new((x, kilograms)), &[Part::Share(0.8), Part::Share(0.2)], 0);
-    let shuffle = Box::new(Shuffle { seed: args.seed });
-    let options = LoaderOptions { batch_size: 32, sampler: shuffle, ..Default::default() };
+    let sampler = Box::new(Shuffle { seed: args.seed });
+    let options = LoaderOptions { batch_size: 32, sampler, ..Default::default() };
     let training = DataLoader::new(parts[0].clone(), &dev, options)?;
     let net = network(&dev);
     let mut adamw = AdamW { lr: 1e-2, weight_decay: 1e-2, ..Default::default() }.over(&net.parameters());
-    for _epoch in 0..60 {
-        for batch in &training {
-            let (x, y) = batch?;
-            adamw.zero_grad();
-            net.forward(&x).mse_loss(&y, Default::default()).backward()?;
-            adamw.step()?;
-        }
+    for batch in (0..60).flat_map(|_epoch| &training) {
+        let (x, y) = batch?;
+        adamw.zero_grad();
+        net.forward(&x).mse_loss(&y, Default::default()).backward()?;
+        adamw.step()?;
     }
     std::fs::create_dir_all("target")?;
-    save_safetensors(WEIGHTS, &net.state_dict().into_iter().collect::<Vec<_>>())?;
-
+    io::save_safetensors(WEIGHTS, &net.state_dict().into_iter().collect::<Vec<_>>())?;
+    let loaded = network(&dev);
+    loaded.load_state_dict(&io::load_safetensors(WEIGHTS, &dev)?)?;
+    loaded.eval();
     let _unrecorded = no_grad();
     let (x, y) = parts[1].batch(&(0..parts[1].len()).collect::<Vec<_>>(), &dev)?;
-    let loaded = network(&dev);
-    loaded.load_state_dict(&load_safetensors(WEIGHTS, &dev)?)?;
     let mut metrics = Metrics::new().with("r2", R2Score::default()).with("rmse", MeanSquaredError::root());
-    for (net, name) in [(&net, "after training"), (&loaded, "read back from the file")] {
-        net.eval();
-        metrics.reset();
-        metrics.update(&net.forward(&x), &y);
-        let scores = metrics.compute()?;
-        println!("{} unseen penguins, {name}: R² {:.3}, off by {:.0} g", y.size(0), scores["r2"], 1e3 * scores["rmse"]);
-    }
+    metrics.update(&loaded.forward(&x), &y);
     let scores = metrics.compute()?;
+    println!("{} unseen penguins: R² {:.3}, off by {:.0} g", y.size(0), scores["r2"], 1e3 * scores["rmse"]);
     args.report(serde_json::json!({ "device": dev.name(), "test_r2": scores["r2"], "files": [WEIGHTS] }));
     Ok(ExitCode::SUCCESS)
 }

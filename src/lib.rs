@@ -77,7 +77,8 @@ pub use ops::vector_norm::MatrixNorm;
 pub use shape::Ints;
 pub use state::StateDict;
 pub use tensor::Tensor;
-pub use tensor::device::{Device, Stats};
+pub use tensor::backend::Stats;
+pub use tensor::device::Device;
 
 /// What the tests of this crate look into. Nothing here is stable.
 #[doc(hidden)]

@@ -12,10 +12,11 @@ mod common;
 #[cfg(test)]
 mod fixture;
 mod net;
+mod run;
 mod text;
 
 use clap::Parser;
-use common::{Common, Result, about};
+use common::{Common, Result, about, finite};
 use net::{Config, Gpt};
 use std::path::PathBuf;
 use std::{process::ExitCode, time::Instant};
@@ -26,7 +27,7 @@ use wgrad::data::{DataLoader, LoaderOptions, Shuffle, Windows};
 use wgrad::io::{Checkpoint, Checkpoints, save_safetensors};
 use wgrad::nn::Module;
 use wgrad::optim::{AdamW, Optimizer, Schedule, Scheduler, clip_grad_norm_};
-use wgrad::train::{Curves, Log, MeanMetric, Metric, Progress};
+use wgrad::train::{Curves, Log, MeanMetric, Metric, NanStrategy, Progress};
 use wgrad::{DType, Device, Tensor};
 
 /// Trains a small GPT on the letters of a text, and has it write.
@@ -154,6 +155,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
         removed.map_err(about(path))?;
     }
     let checkpoints = Checkpoints::open(&folder)?.keep_last(2);
+    run::same_arguments(&args.out.join("arguments.json"), &arguments(args, text), args.resume)?;
     let mut log = Log::new().json_lines(&lines)?;
     let windows = Windows::new(text.training.clone(), args.context, 1);
     let sampler = Box::new(Shuffle { seed: args.common.seed });
@@ -163,7 +165,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
     // Gradients in f16 would often be too small for it; those in bf16 never are.
     let scaled = GradScalerOptions { enabled: args.precision == DType::F16, ..Default::default() };
     let mut scaler = GradScaler::new(dev, scaled);
-    let mut train_loss = MeanMetric::default();
+    let mut train_loss = MeanMetric::default().nan_strategy(NanStrategy::Disable);
     let mut step = 0;
     let (last, damaged) = checkpoints.latest_whole()?;
     damaged.iter().for_each(|error| eprintln!("left out: {error}"));
@@ -172,6 +174,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
         adamw.load_state_dict(checkpoint.part("optimizer")?)?;
         scheduler.load_state_dict(&mut adamw, checkpoint.part("scheduler")?)?;
         scaler.load_state_dict(checkpoint.part("scaler")?)?;
+        train_loss.load_state_dict(checkpoint.part("train_loss")?, dev)?;
         loader.load_state(checkpoint.loader()?);
         checkpoint.restore_rng(dev)?;
         step = checkpoint.step();
@@ -197,12 +200,8 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
             scheduler.step(&mut adamw);
             step += 1;
             if step % READ_EVERY == 0 {
-                let loss = train_loss.compute()?;
+                let loss = finite(train_loss.compute()?, &checkpoints)?;
                 train_loss.reset();
-                if !loss.is_finite() {
-                    let kept = checkpoints.steps()?;
-                    return Err(format!("the loss is {loss}; there are checkpoints after steps {kept:?}").into());
-                }
                 progress.show("loss", loss);
                 log.scalars(step, [("loss/training", loss), ("learning rate", adamw.lr())])?;
             }
@@ -216,6 +215,7 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
                     .with("optimizer", adamw.state_dict())
                     .with("scheduler", scheduler.state_dict())
                     .with("scaler", scaler.state_dict())
+                    .with("train_loss", train_loss.state_dict())
                     .with_loader(loader.state())
                     .with_rng(dev);
                 checkpoints.save(&checkpoint)?;
@@ -223,6 +223,16 @@ fn train(args: &Args, net: &Gpt, text: &Text, dev: &Device) -> Result<u64> {
         }
     }
     Ok(step - first)
+}
+
+/// What the weights depend on.
+fn arguments(args: &Args, text: &Text) -> serde_json::Value {
+    let Args { steps, batch, context, layers, heads, size, dropout, lr, .. } = args;
+    let data = format!("{} letters, {} different", text.training.len() + text.validation.len(), text.letters.len());
+    serde_json::json!({
+        "seed": args.common.seed, "data": data, "steps": steps, "batch": batch, "context": context, "layers": layers,
+        "heads": heads, "size": size, "dropout": dropout, "lr": lr, "precision": args.precision.name(),
+    })
 }
 
 /// The loss on text it has not seen.

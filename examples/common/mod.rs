@@ -4,13 +4,14 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use wgrad::Device;
+use wgrad::io::Checkpoints;
 
 /// What may go wrong in an example: an error of wgrad, of the system, or a text.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// The arguments that every example takes.
-#[derive(clap::Args)]
+#[derive(clap::Parser)]
 pub struct Common {
     /// cpu, gpu, twin, or part of an adapter's name [default: what WGRAD_DEVICE says, else the best]
     #[arg(long, value_name = "WORD")]
@@ -47,6 +48,17 @@ impl Common {
 #[allow(dead_code, reason = "not every example has files")]
 pub fn about<E: Display>(path: &Path) -> impl Fn(E) -> Error {
     move |error| format!("{}: {error}", path.display()).into()
+}
+
+/// A loss that is a number; an error for one that is not, with the steps that a run may go on from.
+#[allow(dead_code, reason = "not every example saves")]
+pub fn finite(loss: f64, checkpoints: &Checkpoints) -> Result<f64> {
+    match loss.is_finite() {
+        true => Ok(loss),
+        false => {
+            Err(format!("the loss is {loss}; there are checkpoints after steps {:?}", checkpoints.steps()?).into())
+        }
+    }
 }
 
 /// Runs an example. An error is one line on standard error and exit code 1, never a panic.

@@ -14,7 +14,7 @@ mod net;
 mod sheet;
 
 use clap::Parser;
-use common::{Common, Result, about};
+use common::{Common, Result, about, finite};
 use data::{CLASSES, Set, Sets};
 use net::Cnn;
 use sheet::Reading;
@@ -26,7 +26,9 @@ use wgrad::data::{DataLoader, Dataset, LoaderOptions, Shuffle};
 use wgrad::io::{Best, Checkpoint, Checkpoints, save_safetensors};
 use wgrad::nn::Module;
 use wgrad::optim::{AdamW, Optimizer, Schedule, Scheduler};
-use wgrad::train::{Accuracy, Confusion, ConfusionMatrix, Curves, Log, MeanMetric, Metric, Metrics, Progress};
+use wgrad::train::{
+    Accuracy, Confusion, ConfusionMatrix, Curves, Log, MeanMetric, Metric, Metrics, NanStrategy, Progress,
+};
 use wgrad::{DType, Device, Tensor};
 
 /// Trains a convolutional network on MNIST, Fashion-MNIST, or the digits beside the examples.
@@ -125,7 +127,7 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
     let warmup = (WARMUP * steps as f64).ceil() as usize;
     let schedule = Schedule::Cosine { t_max: (steps - warmup).max(1), eta_min: 0.0 }.after_warmup(warmup);
     let mut scheduler = Scheduler::new(&mut adamw, schedule);
-    let mut train_loss = MeanMetric::default();
+    let mut train_loss = MeanMetric::default().nan_strategy(NanStrategy::Disable);
     let mut step = 0;
 
     let (last, damaged) = checkpoints.latest_whole()?;
@@ -167,12 +169,8 @@ fn train(args: &Args, net: &Cnn, training: &Set, test: &Set, dev: &Device) -> Re
             scheduler.step(&mut adamw);
             step += 1;
             if step % READ_EVERY == 0 {
-                let loss = train_loss.compute()?;
+                let loss = finite(train_loss.compute()?, &checkpoints)?;
                 train_loss.reset();
-                if !loss.is_finite() {
-                    let kept = checkpoints.steps()?;
-                    return Err(format!("the loss is {loss}; there are checkpoints after steps {kept:?}").into());
-                }
                 progress.show("loss", loss);
                 log.scalars(step, [("loss/training", loss), ("learning rate", adamw.lr())])?;
             }

@@ -13,7 +13,10 @@
 //! Here is the program; the network is in `bert.rs`, and the task with its figures in `reports.rs`. The network puts "The
 //! test passed." next to "The test did not pass.", for they share their words, and far from "Every check came out green."
 //! `examples/data/reports.csv` has 60 reports of what software did, each with a sentence that means the same and one that
-//! means the opposite: 40 to learn from and 20 to be tested on.
+//! means the opposite: 30 to learn from, 10 to choose by, and 20 to be tested on. By the 10, the learning rate was chosen among
+//! 1e-4, 3e-4, 1e-3 and 3e-3, and the program chooses the epoch whose weights it keeps. On the CPU that is the third, after which
+//! the same meaning is nearer than the opposite one for 8 of the 20 instead of none, and Spearman's correlation is -0.05 instead
+//! of -0.87: more than 30 reports would have to be learned from to be good at it.
 
 mod bert;
 #[path = "../common/mod.rs"]
@@ -44,9 +47,12 @@ struct Args {
     /// The reports: a table with the columns part, report, same and opposite
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/reports.csv"))]
     data: PathBuf,
-    /// How often every report of the training part is seen
+    /// How often every report of the training part is seen; the weights of the best of these epochs are kept
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     epochs: u32,
+    /// The learning rate
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-3)]
+    lr: f64,
 }
 
 /// Longer sentences are cut: as the model's own sentence_bert_config.json says.
@@ -54,7 +60,6 @@ const MAX_TOKENS: usize = 256;
 /// The largest cosine distance from PyTorch's embeddings that is let pass.
 const TOLERANCE: f64 = 1e-4;
 const BATCH: usize = 8;
-const LEARNING_RATE: f64 = 3e-4;
 /// What is not trained: the words, and the lower half of the layers. What a sentence means is put together above.
 const FROZEN: [&str; 4] = ["embeddings.*", "encoder.layer.0.*", "encoder.layer.1.*", "encoder.layer.2.*"];
 
@@ -84,12 +89,12 @@ fn example(args: &Args) -> Result<ExitCode> {
         );
     }
 
-    let [training, test] = ["train", "test"].map(|part| Reports::read(&args.data, part, &tokenizer, &dev));
-    let (training, test) = (training?, test?);
+    let part = |name| Reports::read(&args.data, name, &tokenizer, &dev);
+    let (training, validation, test) = (part("train")?, part("validation")?, part("test")?);
     let before = test.judge(&net)?;
     show("before", &before, &test);
     let start = Instant::now();
-    train(&net, &training, args.epochs)?;
+    let kept = train(&net, &training, &validation, args)?;
     let after = test.judge(&net)?;
     let train_seconds = start.elapsed().as_secs_f64();
     show("after", &after, &test);
@@ -99,7 +104,7 @@ fn example(args: &Args) -> Result<ExitCode> {
         "device": dev.name(), "parameters": parameters, "load_seconds": load_seconds, "cosine_distance": distance,
         "sentence_seconds": sentence_seconds, "spearman_before": before.spearman, "spearman_after": after.spearman,
         "right_before": before.right, "right_after": after.right, "found_before": before.found, "found_after": after.found,
-        "test_reports": test.count, "epochs": args.epochs, "train_seconds": train_seconds,
+        "test_reports": test.count, "epochs": args.epochs, "kept_epoch": kept, "train_seconds": train_seconds,
     }));
     Ok(ExitCode::SUCCESS)
 }
@@ -151,13 +156,16 @@ fn cosine_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a / p - b / q).powi(2)).sum::<f64>() / 2.0
 }
 
-fn train(net: &Bert, training: &Reports, epochs: u32) -> Result {
+/// Trains, and keeps the weights of the epoch that the validation part likes best, which may be none at all: 0.
+fn train(net: &Bert, training: &Reports, validation: &Reports, args: &Args) -> Result<u32> {
     let frozen: usize = FROZEN.iter().map(|pattern| net.freeze(pattern)).sum();
     let trained: Vec<Tensor> = net.parameters().into_iter().filter(Tensor::requires_grad).collect();
     println!("trained are {} tensors, and {frozen} stay as they are", trained.len());
-    net.train(true);
-    let mut adam = AdamW { lr: LEARNING_RATE, ..Default::default() }.over(&trained);
-    for epoch in 1..=epochs {
+    let weights = || trained.iter().map(|p| p.detach().copy()).collect::<Vec<_>>();
+    let mut adam = AdamW { lr: args.lr, ..Default::default() }.over(&trained);
+    let mut best = (0, validation.judge(net)?.spearman, weights());
+    for epoch in 1..=args.epochs {
+        net.train(true);
         let order = Tensor::randperm(training.count, &trained[0].device()).to_vec::<i32>()?;
         let mut losses = Vec::new();
         for numbers in order.chunks(BATCH) {
@@ -167,10 +175,16 @@ fn train(net: &Bert, training: &Reports, epochs: u32) -> Result {
             adam.step()?;
             losses.push(loss.detach());
         }
-        println!("epoch {epoch:2}: loss {:.3}", Tensor::stack(&losses, 0).mean().item()?);
+        net.eval();
+        let (loss, spearman) = (Tensor::stack(&losses, 0).mean().item()?, validation.judge(net)?.spearman);
+        println!("epoch {epoch:2}: loss {loss:.3}, Spearman {spearman:.3} on the validation part");
+        if spearman > best.1 {
+            best = (epoch, spearman, weights());
+        }
     }
-    net.eval();
-    Ok(())
+    println!("kept are the weights after epoch {}", best.0);
+    trained.iter().zip(&best.2).try_for_each(|(p, kept)| p.detach().copy_(kept).map(drop))?;
+    Ok(best.0)
 }
 
 fn show(when: &str, figures: &Figures, of: &Reports) {

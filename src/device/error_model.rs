@@ -10,7 +10,7 @@ use crate::elements::{Data, View};
 use crate::ops::op::{Distribution, Fold, Op, Scan};
 use crate::ops::row::{Row, RowKind};
 use crate::shape::{Layout, numel};
-use crate::tensor::device::{Arg, Graph, Node, Source};
+use crate::tensor::backend::{Arg, Graph, Node, Source};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Kernel, Output};
-use crate::tensor::device::{Backend, Graph, Input, Node, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Input, Node, Read, Stats};
 use crate::tensor::value::Buffer;
 use std::sync::Arc;
 
@@ -131,6 +131,10 @@ impl Backend for Twin {
 
     fn supports(&self, dtype: DType) -> bool {
         self.gpu.supports(dtype)
+    }
+
+    fn fails_at_once(&self) -> bool {
+        true
     }
 
     fn upload(&self, data: Data) -> Result<Buffer> {

@@ -6,7 +6,7 @@ use crate::elements::{Data, with_data};
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::shape::Dims;
-use crate::tensor::device::{Graph, Node, Source};
+use crate::tensor::backend::{Graph, Node, Source};
 use crate::tensor::value::Value;
 use parking_lot::Mutex;
 use std::panic::Location;

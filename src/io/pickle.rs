@@ -21,6 +21,18 @@ pub enum Value {
     Outside(Box<Value>),
 }
 
+impl Value {
+    /// A number, or a bool as one.
+    pub fn number(&self) -> Option<f64> {
+        match *self {
+            Value::Int(x) => Some(x as f64),
+            Value::Float(x) => Some(x),
+            Value::Bool(x) => Some(x as u8 as f64),
+            _ => None,
+        }
+    }
+}
+
 /// Where a list began.
 struct Mark(usize);
 

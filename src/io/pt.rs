@@ -5,6 +5,7 @@ use super::pickle::{self, Value};
 use super::{failed, wrong};
 use crate::error::Result;
 use crate::shape::{Dims, Layout};
+use crate::state::number;
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +14,8 @@ use std::io::Read;
 use std::path::Path;
 
 /// Reads the tensors of a file that `torch.save` wrote (`.pt`, `.pth`): of a state dict, or of dicts and lists of them, whose keys
-/// and numbers are then joined by dots. Nothing in the file is executed; what is no tensor is passed over.
+/// and numbers are then joined by dots. Numbers and bools in them are `F64` on the CPU, as in a [`StateDict`](crate::StateDict).
+/// Nothing in the file is executed; all else is passed over.
 ///
 /// ```no_run
 /// use wgrad::{Device, io::load_pt};
@@ -54,6 +56,10 @@ pub fn load_pt(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<Strin
     let mut storages: HashMap<String, Vec<u8>> = HashMap::new();
     let mut tensors = BTreeMap::new();
     for (name, value) in found {
+        if let Some(x) = value.number() {
+            tensors.insert(name, number(x));
+            continue;
+        }
         let about = |what: &str| wrong(path, format!("{name}: {what}"));
         let saved = Saved::of(value).ok_or_else(|| about("is no tensor of the kind that torch.save writes"))?;
         let foreign = Foreign::torch(saved.storage).ok_or_else(|| about(&format!("holds a {}", saved.storage)))?;
@@ -70,11 +76,12 @@ pub fn load_pt(path: impl AsRef<Path>, device: &Device) -> Result<BTreeMap<Strin
     Ok(tensors)
 }
 
-/// The values that rebuild tensors, with the path to each.
+/// The values that rebuild tensors, and numbers, with the path to each.
 fn collect<'a>(value: &'a Value, path: String, found: &mut Vec<(String, &'a Value)>) {
     let below = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
     match value {
         Value::Call(name, ..) if name.starts_with("torch._utils._rebuild") => found.push((path, value)),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => found.push((path, value)),
         Value::Dict(entries) => {
             for (key, value) in entries {
                 match key {

@@ -23,8 +23,15 @@ use crate::tensor::Tensor;
 ///
 /// Source: [torch.nn.MultiheadAttention](https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html).
 pub struct MultiheadAttention {
-    /// `[3 size, size]`: the maps of queries, keys and values; Xavier's uniform numbers in the beginning.
-    pub in_proj_weight: Tensor,
+    /// `[3 size, size]`: the maps of queries, keys and values, if all three have one size; Xavier's uniform numbers in the
+    /// beginning, as the next three.
+    pub in_proj_weight: Option<Tensor>,
+    /// `[size, size]`: the map of queries, where keys or values have another size.
+    pub q_proj_weight: Option<Tensor>,
+    /// `[size, kdim]`: the map of keys likewise.
+    pub k_proj_weight: Option<Tensor>,
+    /// `[size, vdim]`: the map of values likewise.
+    pub v_proj_weight: Option<Tensor>,
     /// `[3 size]`: 0 in the beginning.
     pub in_proj_bias: Option<Tensor>,
     /// The map of the result; its bias is 0 in the beginning.
@@ -40,7 +47,16 @@ pub struct MultiheadAttention {
     /// What runs before and after.
     pub hooks: Hooks,
 }
-crate::module!(MultiheadAttention { in_proj_weight, in_proj_bias, out_proj, training, hooks });
+crate::module!(MultiheadAttention {
+    in_proj_weight,
+    q_proj_weight,
+    k_proj_weight,
+    v_proj_weight,
+    in_proj_bias,
+    out_proj,
+    training,
+    hooks,
+});
 
 /// What [`MultiheadAttention::forward`] takes besides queries, keys and values.
 #[derive(Clone, Default)]
@@ -79,16 +95,50 @@ impl MultiheadAttention {
     /// If the heads do not divide the size.
     #[track_caller]
     pub fn new(size: usize, num_heads: usize, place: impl Into<Options>) -> MultiheadAttention {
+        MultiheadAttention::with_dims(size, num_heads, size, size, place)
+    }
+
+    /// Attention of queries of a size to keys and values of other ones.
+    ///
+    /// ```
+    /// use wgrad::nn::MultiheadAttention;
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::cpu();
+    /// let attention = MultiheadAttention::with_dims(8, 2, 3, 5, &dev);
+    /// let (q, k, v) = (Tensor::ones([4, 8], &dev), Tensor::ones([6, 3], &dev), Tensor::ones([6, 5], &dev));
+    /// assert_eq!(attention.forward(&q, &k, &v, Default::default()).output.shape(), [4, 8]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`MultiheadAttention::new`].
+    #[track_caller]
+    pub fn with_dims(
+        size: usize,
+        num_heads: usize,
+        kdim: usize,
+        vdim: usize,
+        place: impl Into<Options>,
+    ) -> MultiheadAttention {
         if num_heads == 0 || !size.is_multiple_of(num_heads) {
             misuse("MultiheadAttention", format!("{num_heads} heads do not divide {size}"));
         }
         let place = place.into();
-        let in_proj_weight = parameter(Tensor::zeros([3 * size, size], place.clone()).copy());
-        init::xavier_uniform_(&in_proj_weight, 1.0).expect("a new tensor can be changed");
+        let weight = |shape: [usize; 2]| {
+            let w = parameter(Tensor::zeros(shape, place.clone()).copy());
+            init::xavier_uniform_(&w, 1.0).expect("a new tensor can be changed");
+            Some(w)
+        };
+        let alike = (kdim, vdim) == (size, size);
+        let own = |inputs: usize| if alike { None } else { weight([size, inputs]) };
+        let in_proj_weight = if alike { weight([3 * size, size]) } else { None };
+        let [q_proj_weight, k_proj_weight, v_proj_weight] = [size, kdim, vdim].map(own);
         let mut out_proj = Linear::new(size, size, place.clone());
         out_proj.bias = Some(parameter(Tensor::zeros([size], place.clone()).copy()));
         MultiheadAttention {
             in_proj_weight,
+            q_proj_weight,
+            k_proj_weight,
+            v_proj_weight,
             in_proj_bias: Some(parameter(Tensor::zeros([3 * size], place).copy())),
             out_proj,
             num_heads,
@@ -103,12 +153,13 @@ impl MultiheadAttention {
     #[track_caller]
     pub fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor, options: MultiheadAttentionOptions) -> Attended {
         let op = "MultiheadAttention";
-        let size = self.in_proj_weight.size(1);
-        for x in [q, k, v] {
-            if x.rank() != q.rank() || !matches!(x.rank(), 2 | 3) || x.size(-1) != size {
-                let (q, k, v) = (q.shape(), k.shape(), v.shape());
-                misuse(op, format!("queries {q:?}, keys {k:?} and values {v:?} do not fit vectors of {size}"));
-            }
+        let size = self.out_proj.weight.size(0);
+        let weights = self.weights(size);
+        let of = [0, 1, 2].map(|i| weights[i].size(1));
+        if [q, k, v].iter().zip(of).any(|(x, n)| x.rank() != q.rank() || !matches!(x.rank(), 2 | 3) || x.size(-1) != n)
+        {
+            let (q, k, v) = (q.shape(), k.shape(), v.shape());
+            misuse(op, format!("queries {q:?}, keys {k:?} and values {v:?} do not fit vectors of {of:?}"));
         }
         let call = self.hooks.enter(&[q, k, v]);
         let batched = call.inputs[0].rank() == 3;
@@ -119,9 +170,8 @@ impl MultiheadAttention {
             (true, true) => x.clone(),
         };
         let heads = |i: usize| {
-            let (w, b) = (self.in_proj_weight.narrow(0, i * size, size), &self.in_proj_bias);
-            let b = b.as_ref().map(|b| b.narrow(0, i * size, size));
-            let y = inside(&call.inputs[i]).linear(&w, b.as_ref());
+            let b = self.in_proj_bias.as_ref().map(|b| b.narrow(0, i * size, size));
+            let y = inside(&call.inputs[i]).linear(&weights[i], b.as_ref());
             y.unflatten(-1, [self.num_heads, size / self.num_heads]).transpose(1, 2)
         };
         let [q, k, v] = [0, 1, 2].map(heads);
@@ -145,6 +195,17 @@ impl MultiheadAttention {
         };
         let weights = weights.map(|w| w.mean_dim(1, false)).map(|w| if batched { w } else { w.squeeze(0) });
         Attended { output: call.leave(y), weights }
+    }
+
+    /// The maps of queries, keys and values.
+    #[track_caller]
+    fn weights(&self, size: usize) -> [Tensor; 3] {
+        let own = [&self.q_proj_weight, &self.k_proj_weight, &self.v_proj_weight];
+        [0, 1, 2].map(|i| match (&self.in_proj_weight, own[i]) {
+            (Some(w), _) => w.narrow(0, i * size, size),
+            (None, Some(w)) => w.clone(),
+            (None, None) => misuse("MultiheadAttention", "there is neither in_proj_weight nor one for each input"),
+        })
     }
 
     /// All masks as numbers added to the scores `[batch, heads, queries, keys]`.

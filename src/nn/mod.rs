@@ -72,7 +72,7 @@ pub use pool::{
     AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d,
 };
 pub use position::{LearnedPositions, Rotary, SinusoidalPositions};
-pub use rnn::{Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell};
+pub use rnn::{Gru, GruCell, Lstm, LstmCell, Rnn, RnnCell, RnnNonlinearity};
 pub use transformer::{
     TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer, TransformerOptions,
 };

@@ -158,8 +158,9 @@ macro_rules! statistics {
                 running_var: Option<Buffer>,
                 /// How many batches the running statistics have seen.
                 num_batches_tracked: Option<Buffer>,
-                /// How far the running statistics move towards those of a batch: 0.1.
-                momentum: f64,
+                /// How far the running statistics move towards those of a batch: 0.1. `None` makes them the average over all
+                /// batches.
+                momentum: Option<f64>,
                 /// Added to the variance: 1e-5.
                 eps: f64,
                 /// Whether statistics are those of the batch.
@@ -178,7 +179,12 @@ macro_rules! statistics {
                     weight: s.weight.clone(),
                     bias: s.bias.clone(),
                     training: training || s.running_mean.is_none(),
-                    momentum: s.momentum,
+                    momentum: match (s.momentum, &s.num_batches_tracked) {
+                        (Some(momentum), _) => momentum.into(),
+                        // Only the device counts the batches.
+                        (None, Some(n)) => (1.0 / &n.0).into(),
+                        (None, None) => 0.0.into(),
+                    },
                     eps: s.eps,
                 })
             }
@@ -221,7 +227,7 @@ macro_rules! statistics {
                     weight: s.weight.clone(),
                     bias: s.bias.clone(),
                     training: s.training.is_training(),
-                    momentum: s.momentum,
+                    momentum: s.momentum.into(),
                     eps: s.eps,
                 });
                 if batched { y } else { y.squeeze(0) }
@@ -241,7 +247,7 @@ macro_rules! statistics {
                         running_mean: buffer(Tensor::zeros([channels], place.clone())),
                         running_var: buffer(Tensor::ones([channels], place.clone())),
                         num_batches_tracked: buffer(Tensor::zeros((), (&place.device, DType::I32))),
-                        momentum: 0.1,
+                        momentum: Some(0.1),
                         eps: 1e-5,
                         training: Mode::default(),
                         hooks: Hooks::default(),

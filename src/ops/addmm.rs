@@ -1,10 +1,12 @@
-//! A summand beside a product.
+//! A summand beside a product. Narrow floats are rounded once, when both are added up.
 
+use crate::dtype::DType;
 use crate::error::misuse;
 use crate::ops::map::{Arg, result_type};
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
 use crate::tensor::autocast::{cast_here, no_autocast};
+use crate::tensor::mode::{at_site, site};
 
 impl Tensor {
     /// `beta c + alpha (a b)`, where `c` is this tensor and broadcasts, and `a` and `b` are matrices. Where `beta` is 0, `c` is
@@ -23,27 +25,28 @@ impl Tensor {
     #[track_caller]
     pub fn addmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
         a.expect_ranks("addmm", 2, b, 2);
-        self.plus_product("addmm", a, b, |a, b| a.matmul_named("addmm", b), [beta.into(), alpha.into()])
+        self.plus_product("addmm", a, b, |a, b, y| a.matmul_as("addmm", b, y), [beta.into(), alpha.into()])
     }
 
     /// `beta c + alpha (a b)` of a matrix and a vector; otherwise as [`Tensor::addmm`].
     #[track_caller]
     pub fn addmv(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
         a.expect_ranks("addmv", 2, b, 1);
-        self.plus_product("addmv", a, b, |a, b| a.matmul_named("addmv", b), [beta.into(), alpha.into()])
+        self.plus_product("addmv", a, b, |a, b, y| a.matmul_as("addmv", b, y), [beta.into(), alpha.into()])
     }
 
     /// `beta c + alpha (a b)` of batches of matrices; otherwise as [`Tensor::addmm`].
     #[track_caller]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
-        self.plus_product("baddbmm", a, b, |a, b| a.bmm_named("baddbmm", b), [beta.into(), alpha.into()])
+        a.expect_batches("baddbmm", b);
+        self.plus_product("baddbmm", a, b, |a, b, y| a.matmul_as("baddbmm", b, y), [beta.into(), alpha.into()])
     }
 
     /// `beta c + alpha Σ a[n] b[n]` of batches of matrices, the products added up; otherwise as [`Tensor::addmm`].
     #[track_caller]
     pub fn addbmm(&self, a: &Tensor, b: &Tensor, beta: impl Into<Arg>, alpha: impl Into<Arg>) -> Tensor {
         a.expect_ranks("addbmm", 3, b, 3);
-        let product = |a: &Tensor, b: &Tensor| a.tensordot_named("addbmm", b, &[0, 2], &[0, 1]);
+        let product = |a: &Tensor, b: &Tensor, y| a.cast(y).tensordot_named("addbmm", &b.cast(y), &[0, 2], &[0, 1]);
         self.plus_product("addbmm", a, b, product, [beta.into(), alpha.into()])
     }
 
@@ -61,16 +64,18 @@ impl Tensor {
         {
             misuse("addr", format!("the factor {x} among {dtype} elements is a float"));
         }
-        self.cast(dtype).plus_product("addr", &a.cast(dtype), &b.cast(dtype), Tensor::outer, factors)
+        let product = |a: &Tensor, b: &Tensor, y| a.cast(y).outer(&b.cast(y));
+        self.cast(dtype).plus_product("addr", &a.cast(dtype), &b.cast(dtype), product, factors)
     }
 
+    /// `beta c + alpha product(a, b)`, where the product is made in the type given.
     #[track_caller]
-    fn plus_product(
+    pub(crate) fn plus_product(
         &self,
         op: &str,
         a: &Tensor,
         b: &Tensor,
-        product: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+        product: impl FnOnce(&Tensor, &Tensor, DType) -> Tensor,
         factors: [Arg; 2],
     ) -> Tensor {
         let [c, a, b] = &cast_here(|| [self, a, b].map(Tensor::factor));
@@ -80,8 +85,8 @@ impl Tensor {
         if b.dtype() != dtype {
             a.expect_multipliable(op, b);
         }
-        // Narrow floats are rounded once, at the end.
-        let product = product(&a.wide(), &b.wide());
+        // A closure alone would not know the caller's line.
+        let product = at_site(site(), || product(a, b, dtype.compute()));
         if broadcast(c.shape(), product.shape()).as_deref() != Some(product.shape()) {
             misuse(op, format!("{:?} does not broadcast to the product {:?}", c.shape(), product.shape()));
         }
@@ -94,8 +99,8 @@ impl Tensor {
         let scaled = if is(&alpha, 1.0) { product } else { product.mul(alpha) };
         let y = match () {
             _ if is(&beta, 0.0) => scaled,
-            _ if is(&beta, 1.0) => c.wide() + scaled,
-            _ => c.wide().mul(beta) + scaled,
+            _ if is(&beta, 1.0) => scaled + c.wide(),
+            _ => scaled + c.wide().mul(beta),
         };
         y.cast(dtype)
     }

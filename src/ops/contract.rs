@@ -1,6 +1,7 @@
 //! Contractions: sums of products of two operands whose dimensions are named. Matrix products, einsum, and convolutions with
 //! their gradients are all of this form, and so is the gradient of each.
 
+use crate::dtype::DType;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::{Fold, Op};
@@ -20,7 +21,20 @@ pub(crate) type Labels = SmallVec<[u32; 8]>;
 /// operand has more.
 #[track_caller]
 pub(crate) fn contract(name: &'static str, a: &Tensor, la: &[u32], b: &Tensor, lb: &[u32], ly: &[u32]) -> Tensor {
-    let dtype = a.dtype();
+    contract_as(a.dtype(), name, a, la, b, lb, ly)
+}
+
+/// [`contract`] with another type of the result: that in which narrow floats are added up, where more is to be added.
+#[track_caller]
+pub(crate) fn contract_as(
+    dtype: DType,
+    name: &'static str,
+    a: &Tensor,
+    la: &[u32],
+    b: &Tensor,
+    lb: &[u32],
+    ly: &[u32],
+) -> Tensor {
     let y = Product::of(a, la, b, lb, ly).record(dtype.compute()).cast_value(dtype);
     let [la, lb, ly] = [la, lb, ly].map(Labels::from_slice);
     record(y, name, &[a, b], &[Save::Input(a), Save::Input(b)], move |call| {
@@ -31,7 +45,7 @@ pub(crate) fn contract(name: &'static str, a: &Tensor, la: &[u32], b: &Tensor, l
             lx.iter().zip(x.shape()).filter(|&(&l, &n)| n == size(l)).map(|(&l, _)| l).collect()
         };
         let back = |x: &Tensor, lx: &Labels, other: &Tensor, lo: &Labels| {
-            contract(name, call.g, &ly, other, lo, &kept(x, lx)).reshape(x.shape())
+            contract_as(x.dtype(), name, call.g, &ly, other, lo, &kept(x, lx)).reshape(x.shape())
         };
         vec![call.needs[0].then(|| back(a, &la, b, &lb)), call.needs[1].then(|| back(b, &lb, a, &la))]
     })
@@ -131,7 +145,7 @@ impl<'a> Product<'a> {
     }
 
     /// The operand read as the dimensions named; those it lacks are repeated.
-    fn operand(&self, (x, lx): (&Tensor, &[u32]), order: impl Iterator<Item = u32>, compute: crate::DType) -> Operand {
+    fn operand(&self, (x, lx): (&Tensor, &[u32]), order: impl Iterator<Item = u32>, compute: DType) -> Operand {
         let x = cast_operand(x.operand(), compute);
         let mut layout = Layout { shape: Dims::new(), strides: SmallVec::new(), offset: x.layout.offset };
         for l in order {
@@ -144,7 +158,7 @@ impl<'a> Product<'a> {
 
     /// Records the value.
     #[track_caller]
-    fn record(&self, compute: crate::DType) -> Tensor {
+    fn record(&self, compute: DType) -> Tensor {
         let device = self.a.0.device();
         let sorted: Labels = self.batch.iter().chain(&self.rows).chain(&self.cols).copied().collect();
         let shape: Dims = sorted.iter().map(|&l| self.size(l)).collect();
@@ -164,7 +178,7 @@ impl<'a> Product<'a> {
 
     /// One product; or, where few results have many terms each, several ones of parts of the terms, and their sum.
     #[track_caller]
-    fn record_sums(&self, mut a: Operand, mut b: Operand, shape: Dims, compute: crate::DType) -> Tensor {
+    fn record_sums(&self, mut a: Operand, mut b: Operand, shape: Dims, compute: DType) -> Tensor {
         let device = self.a.0.device();
         let (rows, inner, cols) = (self.rows.len(), self.inner.len(), self.cols.len());
         let op = Op::Matmul { rows, inner, cols };

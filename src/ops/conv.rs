@@ -19,9 +19,9 @@ use crate::tensor::node::Save;
 /// How much stands around the input of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Padding {
-    /// So many zeros before, and as many behind.
-    Zeros(PerDim),
-    /// As many zeros as make the result as large as the input; the odd one stands behind. Only with a stride of 1.
+    /// So many elements before, and as many behind.
+    Each(PerDim),
+    /// As many as make the result as large as the input; the odd one stands behind. Only with a stride of 1.
     Same,
     /// None.
     Valid,
@@ -29,7 +29,7 @@ pub enum Padding {
 
 impl<T: Into<PerDim>> From<T> for Padding {
     fn from(n: T) -> Padding {
-        Padding::Zeros(n.into())
+        Padding::Each(n.into())
     }
 }
 
@@ -38,8 +38,10 @@ impl<T: Into<PerDim>> From<T> for Padding {
 pub struct ConvOptions {
     /// How far one window is from the next: 1.
     pub stride: PerDim,
-    /// What stands around the input: nothing.
+    /// How much stands around the input: nothing.
     pub padding: Padding,
+    /// What stands there: zeros.
+    pub padding_mode: PadMode,
     /// How far one place in a window is from the next: 1.
     pub dilation: PerDim,
     /// Into how many groups the channels fall, each seeing its own inputs only: 1.
@@ -48,7 +50,13 @@ pub struct ConvOptions {
 
 impl Default for ConvOptions {
     fn default() -> ConvOptions {
-        ConvOptions { stride: 1.into(), padding: 0.into(), dilation: 1.into(), groups: 1 }
+        ConvOptions {
+            stride: 1.into(),
+            padding: 0.into(),
+            padding_mode: PadMode::Constant(0.0),
+            dilation: 1.into(),
+            groups: 1,
+        }
     }
 }
 
@@ -141,14 +149,14 @@ struct Form {
 #[track_caller]
 fn conv(op: &'static str, dims: usize, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, options: ConvOptions) -> Tensor {
     let (w, bias) = &cast_here(|| (w.factor(), bias.map(Tensor::factor)));
-    let (x, alone) = x.factor().batched(op, dims);
+    let (mut x, alone) = x.factor().batched(op, dims);
     let groups = expect_weights(op, dims, &x, w, options.groups);
     if x.shape()[1] != w.shape()[1] * groups || !w.shape()[0].is_multiple_of(groups) {
         misuse(op, format!("input {:?} and weights {:?} do not fit in {groups} groups", x.shape(), w.shape()));
     }
     let (step, dilation) = (options.stride.each(op, "stride", dims, 1), options.dilation.each(op, "dilation", dims, 1));
     let padding = match &options.padding {
-        Padding::Zeros(n) => n.each(op, "padding", dims, 0),
+        Padding::Each(n) => n.each(op, "padding", dims, 0),
         Padding::Same | Padding::Valid => Dims::from_elem(0, dims),
     };
     if options.padding == Padding::Same && step.iter().any(|&n| n != 1) {
@@ -160,21 +168,19 @@ fn conv(op: &'static str, dims: usize, x: &Tensor, w: &Tensor, bias: Option<&Ten
         let reach = dilation[d] * (size - 1);
         let (before, after) = match options.padding {
             Padding::Same => (reach / 2, reach - reach / 2),
-            Padding::Zeros(_) | Padding::Valid => (padding[d], padding[d]),
+            Padding::Each(_) | Padding::Valid => (padding[d], padding[d]),
         };
         let window = Window { len, size, step: step[d], dilation: dilation[d], before, after };
         if window.count().is_none() {
-            misuse(
-                op,
-                format!(
-                    "a window of {} places does not fit the padded size {} of {:?}",
-                    window.span(),
-                    before + len + after,
-                    x.shape()
-                ),
-            );
+            let (span, padded, x) = (window.span(), before + len + after, x.shape());
+            misuse(op, format!("a window of {span} places does not fit the padded size {padded} of {x:?}"));
         }
         windows.push(window);
+    }
+    if options.padding_mode != PadMode::Constant(0.0) {
+        // Only zeros are never stored; all else becomes part of the input.
+        x = x.padded(&windows, options.padding_mode);
+        windows.iter_mut().zip(&x.shape()[2..]).for_each(|(w, &len)| *w = Window { len, before: 0, after: 0, ..*w });
     }
     let y = forward(&x, w, bias_of(op, bias.as_ref(), w.shape()[0], &x), &Form { windows, groups });
     if alone { y.squeeze(0) } else { y }

@@ -6,7 +6,7 @@ use crate::tensor::autocast::no_autocast;
 
 impl Tensor {
     /// `y = x wᵀ + b` over the last dimension of `x`; `w` has the shape `[out, in]` or `[in]`, `b` `[out]` or `[]`.
-    /// Derivatives: `g w`, `gᵀ x` and the sum of `g`.
+    /// Narrow floats are rounded once, after the sum. Derivatives: `g w`, `gᵀ x` and the sum of `g`.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -30,10 +30,12 @@ impl Tensor {
             let bias = b.map(|b| format!(", bias {:?}", b.shape())).unwrap_or_default();
             misuse("linear", format!("shapes do not fit: input {:?}, weight {:?}{bias}", self.shape(), w.shape()));
         }
-        let y = self.matmul(&w.t());
         match b {
-            Some(b) => y + b.factor(),
-            None => y,
+            Some(b) => {
+                let product = |x: &Tensor, w: &Tensor, y| x.matmul_as("linear", w, y);
+                b.plus_product("linear", self, &w.t(), product, [1.into(), 1.into()])
+            }
+            None => self.matmul_named("linear", &w.t()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::tensor::value::{Operand, Operands, Value};
 use smallvec::SmallVec;
 
 /// An operand: a tensor, or a number, which takes the type of the tensors it meets.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Arg {
     /// A tensor.
     Tensor(Tensor),

@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::misuse;
-use crate::ops::contract::{Labels, contract};
+use crate::ops::contract::{Labels, contract_as};
 use crate::shape::broadcast;
 use crate::tensor::Tensor;
 
@@ -34,6 +34,13 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn matmul_named(&self, op: &str, b: &Tensor) -> Tensor {
         let (a, b) = (&self.factor(), &b.factor());
+        a.matmul_as(op, b, a.dtype())
+    }
+
+    /// The product of operands as they are, in the type given: see [`contract_as`].
+    #[track_caller]
+    pub(crate) fn matmul_as(&self, op: &str, b: &Tensor, dtype: DType) -> Tensor {
+        let a = self;
         let shapes = || format!("{:?} x {:?}", a.shape(), b.shape());
         if a.rank() == 0 || b.rank() == 0 {
             misuse(op, format!("a 0-d operand: {}", shapes()));
@@ -65,7 +72,7 @@ impl Tensor {
         let lb = labels(batch_b, if column { &[INNER] } else { &[INNER, COLUMN] });
         let mut ly = labels(batch_a.max(batch_b), &[ROW, COLUMN]);
         ly.retain(|l| !(row && *l == ROW || column && *l == COLUMN));
-        contract(name, a, &la, b, &lb, &ly)
+        contract_as(dtype, name, a, &la, b, &lb, &ly)
     }
 
     /// Panics unless both hold numbers of one type on one device.

@@ -4,6 +4,7 @@
 
 use crate::error::misuse;
 use crate::ops::composite::composite;
+use crate::ops::map::Arg;
 use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::hole::escapes;
@@ -23,9 +24,9 @@ pub struct BatchNormOptions {
     pub bias: Option<Tensor>,
     /// Whether statistics are those of the input, and the running ones follow them; else the running ones are used.
     pub training: bool,
-    /// How far the running statistics move towards the new ones: `r ← (1 - momentum) r + momentum s`. At the n-th batch
-    /// `1 / n` makes them the average over all batches.
-    pub momentum: f64,
+    /// How far the running statistics move towards the new ones: `r ← (1 - momentum) r + momentum s`, a number or a tensor
+    /// of one. At the n-th batch `1 / n` makes them the average over all batches.
+    pub momentum: Arg,
     /// Added to the variance.
     pub eps: f64,
 }
@@ -38,7 +39,7 @@ impl Default for BatchNormOptions {
             weight: None,
             bias: None,
             training: false,
-            momentum: 0.1,
+            momentum: 0.1.into(),
             eps: 1e-5,
         }
     }
@@ -371,7 +372,7 @@ impl BatchNormOptions {
         let unbiased = var * (n as f64 / (n as f64 - 1.0));
         for (running, new) in [(&self.running_mean, mean), (&self.running_var, unbiased)] {
             let Some(running) = running else { continue };
-            let moved = running.wide() * (1.0 - self.momentum) + new.reshape(shape) * self.momentum;
+            let moved = running.wide().lerp(&new.reshape(shape), self.momentum.clone());
             if escapes(&running.operand().value, &moved.operand().value) {
                 let shape = running.shape();
                 misuse(

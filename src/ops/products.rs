@@ -48,16 +48,16 @@ impl Tensor {
     /// The products of two batches of matrices, which do not broadcast; otherwise as [`Tensor::matmul`].
     #[track_caller]
     pub fn bmm(&self, b: &Tensor) -> Tensor {
-        self.bmm_named("bmm", b)
+        self.expect_batches("bmm", b);
+        self.matmul_named("bmm", b)
     }
 
     #[track_caller]
-    pub(crate) fn bmm_named(&self, op: &str, b: &Tensor) -> Tensor {
+    pub(crate) fn expect_batches(&self, op: &str, b: &Tensor) {
         self.expect_ranks(op, 3, b, 3);
         if self.shape()[0] != b.shape()[0] {
             misuse(op, format!("batches differ: {:?} x {:?}", self.shape(), b.shape()));
         }
-        self.matmul_named(op, b)
     }
 
     /// `Σ a b` of two vectors. Derivatives: `b` and `a`.
@@ -294,6 +294,7 @@ impl Tensor {
         if self.rank() != 2 {
             misuse("trace", format!("{:?} is no matrix", self.shape()));
         }
+        let _as_given = no_autocast();
         self.diagonal(0, 0, 1).sum()
     }
 

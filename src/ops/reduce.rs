@@ -8,6 +8,7 @@ use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::{Fold, Op};
 use crate::shape::{Dims, Ints, Layout, axes, broadcast, numel, sizes};
 use crate::tensor::Tensor;
+use crate::tensor::autocast::no_autocast;
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands};
 
@@ -251,6 +252,7 @@ impl Tensor {
     #[track_caller]
     pub fn nansum(&self, dims: impl Ints, keepdim: bool) -> Tensor {
         let dims = axes("nansum", self.shape(), dims);
+        let _as_given = no_autocast();
         let x = if self.dtype().is_float() { Tensor::where_(&self.isnan(), 0.0, self) } else { self.clone() };
         x.sum_named("SumBackward1", dims, keepdim)
     }

@@ -1,6 +1,7 @@
 //! Windows over the last dimensions of a tensor: what convolution and pooling have in common, for any number of dimensions.
 
 use crate::error::misuse;
+use crate::ops::pad::PadMode;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -92,7 +93,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn over_windows(&self, windows: &[Window], fill: f64) -> Tensor {
         let first = self.rank() - windows.len();
-        let mut x = self.padded(windows, fill);
+        let mut x = self.padded(windows, PadMode::Constant(fill));
         for (i, w) in windows.iter().enumerate() {
             // What no window reaches is left out by the windows themselves.
             x = x.windows(first + i, w.size, w.step, w.dilation);
@@ -116,13 +117,14 @@ impl Tensor {
         x
     }
 
+    /// What windows reach over, in the last dimensions.
     #[track_caller]
-    fn padded(&self, windows: &[Window], fill: f64) -> Tensor {
+    pub(crate) fn padded(&self, windows: &[Window], mode: PadMode) -> Tensor {
         let pad: SmallVec<[isize; 6]> = windows.iter().rev().flat_map(Window::padding).collect();
         if pad.iter().all(|&n| n == 0) {
             return self.clone();
         }
-        self.pad(&pad[..], crate::ops::pad::PadMode::Constant(fill))
+        self.pad(&pad[..], mode)
     }
 
     /// A tensor with a batch before its `dims` spatial dimensions and their channels, and whether it had to be added.

@@ -3,7 +3,8 @@
 //! An [`Optimizer`] holds groups of parameters, each with a [`Rule`]: its options, and how a gradient becomes a step. Rules
 //! are rows in `rules.rs` and its neighbours, a few lines of tensor code each; weight decay, maximising, state, skipping
 //! and saving are shared and stand in `optimizer.rs`. A step is recorded like everything else, so the update of a parameter
-//! becomes one fused kernel, and numbers that change from step to step are parameters of the plan.
+//! becomes one fused kernel, which others share where they fit, and numbers that change from step to step are parameters of
+//! the plan.
 //!
 //! ```
 //! use wgrad::optim::{Muon, AdamW};

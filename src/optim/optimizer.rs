@@ -87,7 +87,8 @@ impl Optimizer {
     /// One step for every parameter that has a gradient.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, or a gradient could not be computed, as with a label that is no class. On the CPU and on a twin
+    /// parameters and states are then as they were; on a GPU the next read tells.
     #[track_caller]
     pub fn step(&mut self) -> Result<()> {
         let _unrecorded = no_grad();
@@ -288,6 +289,10 @@ impl Optimizer {
     #[track_caller]
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
         let _as_given = no_autocast();
+        // No parameter takes over what can never be read.
+        for g in self.parameters().filter_map(Tensor::grad) {
+            g.device().expect_computed(&g.operand().value)?;
+        }
         // Counts of skipped steps are shared by all parameters that took part in the same steps.
         let mut counts: Vec<(Option<Tensor>, Tensor)> = Vec::new();
         let mut devices: Vec<Device> = Vec::new();

@@ -183,7 +183,7 @@ impl GradScaler {
         self.scale.item()
     }
 
-    /// The scale, how many steps in a row were finite, and the options.
+    /// The scale, how many steps in a row were finite, and the options, under PyTorch's names.
     pub fn state_dict(&self) -> StateDict {
         let GradScalerOptions { growth_factor, backoff_factor, growth_interval, .. } = self.options;
         let numbers = [
@@ -193,11 +193,11 @@ impl GradScaler {
         ];
         let mut state: StateDict = numbers.into_iter().map(|(name, x)| (name.to_string(), number(x))).collect();
         state.insert("scale".to_string(), self.scale.untracked());
-        state.insert("growth_tracker".to_string(), self.growth_tracker.untracked());
+        state.insert("_growth_tracker".to_string(), self.growth_tracker.untracked());
         state
     }
 
-    /// Takes a state given by [`GradScaler::state_dict`]; a scaler that is off takes nothing.
+    /// Takes a state given by [`GradScaler::state_dict`], or by PyTorch's scaler; one that is off takes nothing.
     ///
     /// # Errors
     /// If an entry is missing: the error names it.
@@ -208,9 +208,9 @@ impl GradScaler {
         let tensor = |name: &str| {
             let x = state.get(name).filter(|x| x.numel() == 1);
             let x = x.ok_or_else(|| Error::new(Kind::Data, format!("load_state_dict: there is no number {name}")))?;
-            Ok::<_, Error>(x.untracked().to_device(&self.scale.device())?.cast(self.scale.dtype()).reshape(()).copy())
+            Ok::<_, Error>(x.untracked().cast(self.scale.dtype()).to_device(&self.scale.device())?.reshape(()).copy())
         };
-        let (scale, growth_tracker) = (tensor("scale")?, tensor("growth_tracker")?);
+        let (scale, growth_tracker) = (tensor("scale")?, tensor("_growth_tracker")?);
         let options = GradScalerOptions {
             growth_factor: read_number(state, "growth_factor")?,
             backoff_factor: read_number(state, "backoff_factor")?,

@@ -9,7 +9,7 @@ use super::{lanes, tiles};
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::ops::Range;
 
 /// Adds up the inner `places`; all but the first start from what is stored already.

@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::ops::op::Op;
-use crate::tensor::device::{Arg, Graph, Node, Source};
+use crate::tensor::backend::{Arg, Graph, Node, Source};
 use std::collections::HashMap;
 
 pub(super) struct Flow<'a> {

@@ -6,7 +6,7 @@
 use super::Options;
 use super::flow::Flow;
 use super::program::{self, Program};
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::collections::HashMap;
 
 /// Lists of nodes: one node, or several pointwise ones of one size. Numbers are in none.
@@ -32,7 +32,7 @@ pub(super) fn fuse(flow: &Flow, options: &Options) -> Vec<Vec<usize>> {
 /// Larger kernels compile slowly and keep too many numbers in registers.
 const MAX_NODES: usize = 64;
 /// Words of parameters that a device binds at once, less two for sizes.
-const MAX_WORDS: usize = 126;
+pub(super) const MAX_WORDS: usize = 126;
 /// How many of the last kernels that read a value are considered as company for one more reader.
 const MAX_SIBLINGS: usize = 8;
 
@@ -156,7 +156,7 @@ impl Fuser<'_> {
         }
         let fits = self.is_ordered(&members, at, matrix)
             && self.buffers(&members, matrix.is_none()) <= self.options.max_storage_buffers
-            && self.words(&members) <= MAX_WORDS
+            && words(self.flow, &members) <= MAX_WORDS
             && (matrix.is_none() || self.has_program(&members) && !self.updates(&members));
         for &n in &members {
             self.inside[n] = false;
@@ -249,20 +249,14 @@ impl Fuser<'_> {
         }
         count
     }
+}
 
-    /// How many words of parameters the members take.
-    fn words(&self, members: &[usize]) -> usize {
-        let mut numbers: Vec<usize> = members
-            .iter()
-            .flat_map(|&n| &self.flow.node(n).args)
-            .filter_map(|arg| self.flow.number(arg.source))
-            .collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.len()
-            + members
-                .iter()
-                .map(|&n| self.flow.node(n).value.op.parameters(self.flow.node(n).value.dtype).len())
-                .sum::<usize>()
-    }
+/// How many words of parameters the members take.
+pub(super) fn words(flow: &Flow, members: &[usize]) -> usize {
+    let nodes = || members.iter().map(|&n| flow.node(n));
+    let mut numbers: Vec<usize> =
+        nodes().flat_map(|node| &node.args).filter_map(|arg| flow.number(arg.source)).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len() + nodes().map(|node| node.value.op.parameters(node.value.dtype).len()).sum::<usize>()
 }

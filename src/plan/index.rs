@@ -9,7 +9,7 @@ use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::Layout;
-use crate::tensor::device::Arg;
+use crate::tensor::backend::Arg;
 use std::ops::Range;
 
 /// `y[i] = x[i with i_dim replaced by index[i]]`. An index out of range is noted, and reads the nearest element.

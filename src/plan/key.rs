@@ -2,7 +2,7 @@
 
 use crate::ops::op::{Distribution, Op};
 use crate::shape::Layout;
-use crate::tensor::device::{Graph, Source};
+use crate::tensor::backend::{Graph, Source};
 
 /// Everything a plan depends on, word by word; compared exactly, so that a collision of hashes does no harm.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

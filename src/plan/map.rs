@@ -1,6 +1,7 @@
 //! Fused pointwise kernels: one thread per element computes every member and stores what is asked for.
 
 use super::Param;
+use super::horizontal::sizes;
 use super::steps::Item;
 use super::template::MAP;
 use super::wgsl::{Text, computed, element, stored, widened};
@@ -8,46 +9,63 @@ use crate::dtype::DType;
 use crate::ops::op::{Distribution, Op};
 use crate::ops::row::Row;
 use crate::shape::Layout;
-use crate::tensor::device::Source;
+use crate::tensor::backend::Source;
 use std::collections::HashMap;
 use std::fmt::Write;
 
 pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
+    let sizes = sizes(text.flow, nodes);
+    let is_alone = sizes.len() == 1;
+    let (mut functions, mut calls, mut threads) = (String::new(), String::new(), 0);
+    for (k, &numel) in sizes.iter().enumerate() {
+        let name = if is_alone { "hook_element".to_owned() } else { format!("elements_{k}") };
+        let own: Vec<usize> = nodes.iter().copied().filter(|&n| text.flow.node(n).value.numel() == numel).collect();
+        let (function, count) = part(text, &name, &own, writes);
+        functions += &function;
+        if !is_alone {
+            let (begin, end) = (text.number(threads), text.number(threads + count));
+            let _ = writeln!(calls, "  if (i >= {begin} && i < {end}) {{\n    {name}(i - {begin});\n  }}");
+        }
+        threads += count;
+    }
+    if !is_alone {
+        let _ = write!(functions, "fn hook_element(i: u32) {{\n{calls}}}");
+    }
+    text.set_threads(threads);
+    (MAP.compose(&text.header(), &[("hook_element", &functions)]), threads.div_ceil(MAP.workgroup_size[0] as usize))
+}
+
+/// A function that computes one element of each node, and how many threads call it.
+fn part(text: &mut Text, name: &str, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let numel = text.flow.node(nodes[0]).value.numel();
     let mut body = Body::new(text, "i");
     for &n in nodes {
         body.compute(n);
     }
-    let stores: Vec<(Item, DType, String)> = writes
-        .iter()
-        .map(|&item| match item {
-            Item::Node(n) => (item, body.text.flow.node(n).value.dtype, body.names[&n].clone()),
-            Item::Input(_) | Item::Scratch(_) => unreachable!("a map writes nodes"),
-        })
-        .collect();
-    let mut lines = body.lines;
-    let (narrow, wide): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(_, dtype, _)| dtype.is_narrow());
+    let Body { mut lines, names, text, .. } = body;
+    let stores = nodes.iter().filter(|&&n| writes.contains(&Item::Node(n)));
+    let stores = stores.map(|n| (Item::Node(*n), text.flow.node(*n).value.dtype, &names[n]));
+    let (narrow, wide): (Vec<_>, Vec<_>) = stores.partition(|(_, dtype, _)| dtype.is_narrow());
     for (item, dtype, x) in wide {
         let y = text.bind(item, element(dtype), true);
-        let _ = writeln!(lines, "  {y}[i] = {};", stored(dtype, &x));
+        let _ = writeln!(lines, "  {y}[i] = {};", stored(dtype, x));
     }
-    let (threads, hook) = if narrow.is_empty() {
-        (numel, format!("fn hook_element(i: u32) {{\n{lines}}}"))
+    if narrow.is_empty() {
+        (format!("fn {name}(i: u32) {{\n{lines}}}\n"), numel)
     } else {
-        (numel.div_ceil(2), in_pairs(text, numel, &lines, &narrow))
-    };
-    text.set_threads(threads);
-    (MAP.compose(&text.header(), &[("hook_element", &hook)]), threads.div_ceil(MAP.workgroup_size[0] as usize))
+        (in_pairs(text, name, numel, &lines, &narrow), numel.div_ceil(2))
+    }
 }
 
 /// Two narrow floats share a word, so one thread computes both and stores the word.
-fn in_pairs(text: &mut Text, numel: usize, lines: &str, narrow: &[(Item, DType, String)]) -> String {
+fn in_pairs(text: &mut Text, name: &str, numel: usize, lines: &str, narrow: &[(Item, DType, &String)]) -> String {
     let n = text.param(Param::Word(numel as u32));
     let fields: Vec<String> = (0..narrow.len()).map(|k| format!("h{k}: u32")).collect();
     let halves: Vec<String> = narrow.iter().map(|(_, dtype, x)| stored(*dtype, x)).collect();
     let mut hook = format!(
-        "struct Halves {{ {} }}\n\nfn element(i: u32) -> Halves {{\n{lines}  return Halves({});\n}}\n\n\
-         fn hook_element(t: u32) {{\n  let low = element(2u * t);\n  var high = Halves();\n  if (2u * t + 1u < {n}) {{\n    high = element(2u * t + 1u);\n  }}\n",
+        "struct {name}_halves {{ {} }}\n\nfn {name}_half(i: u32) -> {name}_halves {{\n{lines}  return {name}_halves({});\n}}\n\n\
+         fn {name}(t: u32) {{\n  let low = {name}_half(2u * t);\n  var high = {name}_halves();\n  \
+         if (2u * t + 1u < {n}) {{\n    high = {name}_half(2u * t + 1u);\n  }}\n",
         fields.join(", "),
         halves.join(", ")
     );
@@ -55,7 +73,7 @@ fn in_pairs(text: &mut Text, numel: usize, lines: &str, narrow: &[(Item, DType, 
         let y = text.bind(*item, "u32", true);
         let _ = writeln!(hook, "  {y}[t] = low.h{k} | (high.h{k} << 16u);");
     }
-    hook + "}"
+    hook + "}\n"
 }
 
 /// Statements that compute members for one element.
@@ -116,7 +134,7 @@ impl<'t, 'a> Body<'t, 'a> {
         self.names.insert(n, name);
     }
 
-    fn operand(&mut self, arg: &crate::tensor::device::Arg) -> String {
+    fn operand(&mut self, arg: &crate::tensor::backend::Arg) -> String {
         if self.text.flow.number(arg.source).is_some() {
             return self.text.load_at(arg.source, "0u");
         }

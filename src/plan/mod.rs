@@ -9,6 +9,7 @@ mod contract;
 mod custom;
 mod flow;
 mod fuse;
+mod horizontal;
 mod index;
 mod key;
 mod lanes;
@@ -34,7 +35,7 @@ pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};
 pub use target::Target;
 
-use crate::tensor::device::Graph;
+use crate::tensor::backend::Graph;
 use std::sync::Arc;
 
 /// What a plan may use.

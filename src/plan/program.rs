@@ -9,7 +9,7 @@ use super::flow::Flow;
 use super::reduce::rows_are_adjacent;
 use crate::ops::op::{Fold, Op};
 use crate::shape::Layout;
-use crate::tensor::device::Source;
+use crate::tensor::backend::Source;
 use std::collections::HashMap;
 
 /// Which members are computed in which pass.

@@ -14,7 +14,7 @@ use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::{Fold, Op};
 use crate::shape::Layout;
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::collections::HashMap;
 use std::fmt::Write;
 

@@ -4,7 +4,7 @@ use super::steps::Item;
 use super::template::MAP;
 use super::wgsl::{Text, computed};
 use crate::ops::op::Op;
-use crate::tensor::device::Arg;
+use crate::tensor::backend::Arg;
 
 /// One pass of a merge sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

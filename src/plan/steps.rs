@@ -4,13 +4,14 @@
 use super::Options;
 use super::columns::Columns;
 use super::flow::Flow;
+use super::horizontal;
 use super::program;
 use super::reduce::Reduction;
 use super::scan::{self, Pass, Stage};
 use super::sort;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::ops::Range;
 
 pub(super) struct Schedule {
@@ -93,6 +94,9 @@ pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, options: &Options) -> 
         if options.watch && flow.node(n).value.dtype.is_float() {
             writer.watch(n);
         }
+    }
+    if options.fuse && !options.watch {
+        horizontal::join(flow, options, &mut writer.schedule.steps);
     }
     writer.schedule
 }

@@ -5,7 +5,8 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::tensor::device::{Backend, Device, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Stats};
+use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
 use crate::tensor::value::Buffer;
 use parking_lot::Mutex;
@@ -109,26 +110,42 @@ fn numbers_are_no_part_of_the_structure() {
 }
 
 #[test]
-fn an_adam_step_is_one_kernel_per_parameter_and_in_place() {
-    let (device, plans) = drawer(Options::default());
-    let (p, m, v) = (tensor(&[7, 5], &device), tensor(&[7, 5], &device), tensor(&[7, 5], &device));
-    let step = || {
+fn the_parameters_of_an_adam_step_share_kernels_and_are_updated_in_place() {
+    for (max_storage_buffers, kernels) in [(8, 3), (32, 1)] {
+        let (device, plans) = drawer(Options { max_storage_buffers, ..Options::default() });
+        let shapes: [&[usize]; 5] = [&[7, 5], &[5], &[64, 7], &[3, 2, 2], &[35]];
+        let parameters = shapes.map(|shape| [(); 3].map(|()| tensor(shape, &device)));
+        for _ in 0..2 {
+            let _guard = no_grad();
+            for [p, m, v] in &parameters {
+                let g = tensor(p.shape(), &device);
+                m.copy_(&(m * 0.9f32 + &g * 0.1f32)).unwrap();
+                v.copy_(&(v * 0.999f32 + &g * &g * 0.001f32)).unwrap();
+                p.sub_(&(m / 0.1f32 / ((v / 0.001f32).sqrt() + 1e-8f32) * 1e-3f32)).unwrap();
+            }
+            device.flush().unwrap();
+        }
+        let plans = plans.lock();
+        let [.., (before, _), (after, plan)] = &plans[..] else { panic!("two steps") };
+        assert_eq!(before, after);
+        assert_eq!(plan.kernels.len(), kernels);
+        assert_eq!(plan.kernels.iter().map(|kernel| kernel.bindings.len()).sum::<usize>(), 5 * 4);
+        assert!(plan.slots.iter().all(|slot| slot.input.is_some()));
+    }
+}
+
+#[test]
+fn an_update_waits_for_whoever_reads_the_old_value() {
+    let (_, plan) = planned(Options::default(), |d| {
         let _guard = no_grad();
-        let g = tensor(&[7, 5], &device);
-        m.copy_(&(&m * 0.9f32 + &g * 0.1f32)).unwrap();
-        v.copy_(&(&v * 0.999f32 + &g * &g * 0.001f32)).unwrap();
-        p.sub_(&(&m / 0.1f32 / ((&v / 0.001f32).sqrt() + 1e-8f32) * 1e-3f32)).unwrap();
-    };
-    step();
-    device.flush().unwrap();
-    step();
-    device.flush().unwrap();
-    let plans = plans.lock();
-    let [.., (before, _), (after, plan)] = &plans[..] else { panic!("two steps") };
-    assert_eq!(before, after);
-    assert_eq!(plan.kernels.len(), 1);
-    assert_eq!(plan.kernels[0].bindings.len(), 4);
-    assert!(plan.slots.iter().all(|slot| slot.input.is_some()));
+        let p = tensor(&[64], d);
+        let twice = p.expand([2, 64]) * 2.0f32;
+        // One thread would overwrite what two others read.
+        p.add_(1.0f32).unwrap();
+        (p, twice)
+    });
+    assert_eq!(labels(&plan), ["mul", "add"]);
+    assert!(plan.slots.iter().any(|slot| slot.input.is_some() && slot.used == (0, 1)), "{plan}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::Param;
 use super::steps::Looked;
 use super::template::MAP;
 use super::wgsl::Text;
-use crate::tensor::device::Source;
+use crate::tensor::backend::Source;
 
 /// One thread per element of a result, or of an operand that was there before. Kernels run one after the other, so what an
 /// earlier one noted stays, and the threads of one kernel note the same operation.

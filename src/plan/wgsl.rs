@@ -10,7 +10,7 @@ use super::{
 use crate::dtype::DType;
 use crate::ops::kernel::program::MAX_WORKGROUPS;
 use crate::shape::Layout;
-use crate::tensor::device::{Arg, Source};
+use crate::tensor::backend::{Arg, Source};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;

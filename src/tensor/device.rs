@@ -5,151 +5,14 @@ use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
-use crate::shape::Layout;
+use crate::tensor::backend::{Arg, Backend, Graph, Input, Node, Read, Source, Stats};
 use crate::tensor::draws::{self, Draw};
 use crate::tensor::hole::varying;
 use crate::tensor::value::{Buffer, Operands, Value};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-
-/// A read that is under way.
-pub type Read = Pin<Box<dyn Future<Output = Result<Data>> + Send>>;
-
-/// What a device must be able to do.
-pub trait Backend: Send + Sync {
-    /// What the device is called, as in `cpu` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
-    fn name(&self) -> String;
-
-    /// Whether tensors of this type can live here.
-    fn supports(&self, dtype: DType) -> bool;
-
-    /// Copies elements to the device.
-    fn upload(&self, data: Data) -> Result<Buffer>;
-
-    /// Computes the graph and settles every held value of it with [`Value::settle`].
-    fn run(&self, graph: &Graph) -> Result<()>;
-
-    /// Waits while the device is too far behind; called by whoever may wait.
-    fn throttle(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Starts reading a buffer of `len` elements back; never blocks, unless the future is waited for.
-    fn download(&self, buffer: &Buffer, dtype: DType, len: usize) -> Read;
-
-    /// Waits for a read without an executor.
-    fn wait(&self, read: Read) -> Result<Data>;
-
-    /// Waits until the device has done all it was given.
-    fn sync(&self) -> Result<()>;
-
-    /// Whether to look at every result of floats that is computed from now on; the next read or [`Backend::sync`] tells of
-    /// the first one that is not finite, unless this was turned off since.
-    fn watch_non_finite(&self, on: bool);
-
-    /// What the device has done so far.
-    fn stats(&self) -> Stats;
-
-    /// The last plan in words; empty where there are no plans.
-    fn explain(&self) -> String;
-}
-
-/// Counts of what a device has done since it was opened.
-///
-/// ```
-/// use wgrad::{Device, Tensor};
-/// let dev = Device::cpu();
-/// let before = dev.stats();
-/// Tensor::ones([4], &dev).exp().to_vec::<f32>()?;
-/// assert!(dev.stats().kernels > before.kernels);
-/// # Ok::<(), wgrad::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Graphs played.
-    pub flushes: u64,
-    /// Kernels dispatched; on the CPU, operations evaluated.
-    pub kernels: u64,
-    /// Graphs whose plan was in the cache.
-    pub plan_hits: u64,
-    /// Graphs that had to be planned.
-    pub plan_misses: u64,
-    /// Pipelines compiled.
-    pub pipelines: u64,
-    /// Device buffers created.
-    pub buffers: u64,
-    /// Bind groups created.
-    pub bind_groups: u64,
-    /// Bytes of device memory in buffers, pooled ones included.
-    pub bytes: u64,
-    /// Values brought to the host.
-    pub reads: u64,
-    /// Values that exist now, computed or pending.
-    pub values: u64,
-    /// Nodes of autograd graphs that exist now.
-    pub nodes: u64,
-}
-
-/// The pending graph at the moment it is played: values in an order in which operands come first.
-pub struct Graph {
-    /// What is to be computed.
-    pub nodes: Vec<Node>,
-    /// Computed values that the nodes read.
-    pub inputs: Vec<Input>,
-}
-
-/// One value to be computed.
-pub struct Node {
-    /// The value.
-    pub value: Arc<Value>,
-    /// Its operands.
-    pub args: Vec<Arg>,
-    /// Whether someone outside the graph holds the value, so that it must be given a buffer.
-    pub held: bool,
-}
-
-/// One computed value that is read.
-pub struct Input {
-    /// The value.
-    pub value: Arc<Value>,
-    /// Its buffer.
-    pub buffer: Buffer,
-    /// Whether nobody but this graph holds the value: its buffer may be overwritten once it has been read.
-    pub donated: bool,
-}
-
-/// One operand of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Arg {
-    /// What is read.
-    pub source: Source,
-    /// How it is read.
-    pub layout: Layout,
-}
-
-/// Where an operand comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// A node of the same graph, by position.
-    Node(usize),
-    /// An input of the graph, by position.
-    Input(usize),
-}
-
-impl Source {
-    /// The position of the node, if it is one.
-    pub fn node(self) -> Option<usize> {
-        match self {
-            Source::Node(n) => Some(n),
-            Source::Input(_) => None,
-        }
-    }
-}
-
 /// A place where tensors live and are computed; a cheap handle.
 ///
 /// Devices are shared by the process: two calls of [`Device::cpu`] give the same device.
@@ -328,6 +191,14 @@ impl Device {
             random.stream += 1;
             (Stream { stream: random.stream - 1, ..*random }, varying)
         })
+    }
+
+    /// The error of a value that could not be computed, where the device knows it without a wait.
+    pub(crate) fn expect_computed(&self, value: &Value) -> Result<()> {
+        if self.0.backend.fails_at_once() && value.buffer().is_none() {
+            self.flush()?;
+        }
+        value.buffer().map_or(Ok(()), |buffer| buffer.map(drop))
     }
 
     /// Starts reading a value, which is computed first if it is pending.

@@ -5,6 +5,7 @@
 //! operation rebinds the cell to a new value, so values themselves never change.
 
 pub mod autocast;
+pub mod backend;
 pub mod cuts;
 pub mod device;
 pub mod draws;

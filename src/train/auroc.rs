@@ -1,9 +1,9 @@
 //! The area under the receiver operating characteristic.
 
-use super::classes::{Average, Task, counted, outside, probability};
+use super::classes::{Average, Task, outside, probability};
 use super::metric::{Metric, State, wide};
 use crate::dtype::DType;
-use crate::error::misuse;
+use crate::error::{Result, misuse};
 use crate::tensor::Tensor;
 
 /// The chance that a sample of a class has a higher score than one that is not of it, where equal scores are half a chance:
@@ -68,8 +68,8 @@ impl Auroc {
     ///
     /// # Errors
     /// As [`Metric::compute`].
-    pub fn per_class(&self) -> crate::Result<Vec<f64>> {
-        Ok(self.areas(&super::metric::parts_of(self)?[0]).into_iter().map(|(area, _)| area).collect())
+    pub fn per_class(&self) -> Result<Vec<f64>> {
+        Ok(self.areas(&super::metric::parts_of(self)?[0])?.into_iter().map(|(area, _)| area).collect())
     }
 
     /// The lines of scores: one for each class, or one.
@@ -78,8 +78,12 @@ impl Auroc {
     }
 
     /// The area of each line of marks, and how many samples are of its class.
-    fn areas(&self, marks: &[f64]) -> Vec<(f64, f64)> {
-        marks.chunks(marks.len() / self.lines()).map(area).collect()
+    fn areas(&self, marks: &[f64]) -> Result<Vec<(f64, f64)>> {
+        let mut lines = marks.chunks(marks.len() / self.lines()).peekable();
+        let line = lines.peek().copied().unwrap_or_default();
+        let strange = line.iter().filter(|&&mark| mark as i32 & STRANGE != 0).count();
+        self.task.expect_classes("Auroc", strange as f64, 0.0)?;
+        Ok(lines.map(area).collect())
     }
 }
 
@@ -93,6 +97,8 @@ const COUNTED: i32 = 2;
 const LAST: i32 = 4;
 /// The score is NaN.
 const NAN: i32 = 8;
+/// What it is of is no class.
+const STRANGE: i32 = 16;
 
 impl Metric for Auroc {
     type Value = f64;
@@ -118,9 +124,7 @@ impl Metric for Auroc {
                 Tensor::where_(&outside(&scores), scores.softmax(1), &scores)
             }
         };
-        let (counts, target) = counted("Auroc", target, self.ignore_index);
-        // Samples that do not count are of class -1.
-        let target = target * &counts + (counts - 1);
+        let target = self.task.targets("Auroc", target, self.ignore_index);
         self.state.tensors.extend([scores.reshape([n, lines]), target]);
         self.state.count += n as f64;
     }
@@ -150,20 +154,22 @@ impl Metric for Auroc {
         };
         let end = Tensor::ones([lines, 1], (&target.device(), DType::Bool));
         let last = Tensor::cat(&[scores.narrow(1, 1, n - 1).ne(scores.narrow(1, 0, n - 1)), end], 1);
-        let marks = [(positive, POSITIVE), (target.ge(0), COUNTED), (last, LAST), (scores.isnan(), NAN)];
+        let strange = target.ge(self.task.classes() as i32);
+        let (counted, nan) = (target.ge(0), scores.isnan());
+        let marks = [(positive, POSITIVE), (counted, COUNTED), (last, LAST), (nan, NAN), (strange, STRANGE)];
         let marks = marks.map(|(holds, mark)| holds.cast(DType::F32) * mark);
-        vec![marks.into_iter().reduce(|a, b| a + b).expect("there are four")]
+        vec![marks.into_iter().reduce(|a, b| a + b).expect("there are five")]
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
-        let areas = self.areas(&parts[0]);
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
+        let areas = self.areas(&parts[0])?;
         let weight = |positive: f64| if self.average == Average::Weighted { positive } else { 1.0 };
         let (mut sum, mut weights) = (0.0, 0.0);
         for (area, positive) in areas.into_iter().filter(|(area, _)| !area.is_nan()) {
             sum += area * weight(positive);
             weights += weight(positive);
         }
-        sum / weights
+        Ok(sum / weights)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::metric::{Metric, State, wide};
 use crate::dtype::DType;
-use crate::error::misuse;
+use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
 
 /// How one number is made of the scores of all classes.
@@ -30,7 +30,8 @@ pub(super) enum Task {
 ///
 /// Of a binary classifier, predictions `[…]` are labels, probabilities, or, if any lies outside of `[0, 1]`, logits, of which
 /// the sigmoid is taken; the score is that of class 1. Of several classes, predictions are labels `[n, …]` or scores
-/// `[n, C, …]`, and targets `[n, …]`. Counts are exact: 12 bytes for each class on the device.
+/// `[n, C, …]`, and targets `[n, …]`. Counts are exact: 12 bytes for each class on the device. A label that is no class is an error of
+/// [`Metric::compute`].
 ///
 /// Source: [torchmetrics.classification.StatScores](https://lightning.ai/docs/torchmetrics/stable/classification/stat_scores.html).
 pub struct StatScores {
@@ -163,19 +164,16 @@ impl StatScores {
     /// If this is of more than two classes.
     #[track_caller]
     pub fn threshold(self, threshold: f64) -> StatScores {
-        match self.task {
-            Task::Binary { .. } => StatScores { task: Task::Binary { threshold }, ..self },
-            task => misuse(self.row.name, format!("a threshold does not suit {task:?}")),
-        }
+        StatScores { task: self.task.with_threshold(self.row.name, threshold), ..self }
     }
 
     /// The score of every class, without an average; waits, and reads once.
     ///
     /// # Errors
     /// As [`Metric::compute`].
-    pub fn per_class(&self) -> crate::Result<Vec<f64>> {
-        let counts = super::metric::parts_of(self)?;
-        Ok(self.counts(&counts[0]).into_iter().map(|c| self.score(c)).collect())
+    pub fn per_class(&self) -> Result<Vec<f64>> {
+        let counts = self.counts(&super::metric::parts_of(self)?[0])?;
+        Ok(counts.into_iter().map(|c| self.score(c)).collect())
     }
 
     fn score(&self, counts: Counts) -> f64 {
@@ -183,10 +181,12 @@ impl StatScores {
         if below == 0.0 { self.zero_division } else { above / below }
     }
 
-    /// The counts by class, which the device has as three rows.
-    fn counts(&self, rows: &[f64]) -> Vec<Counts> {
+    /// The counts by class, which the device has as three rows. The last element of each is of labels that are no class.
+    fn counts(&self, rows: &[f64]) -> Result<Vec<Counts>> {
         let n = self.task.classes();
-        (0..n).map(|i| Counts { right: rows[i], read: rows[n + i], there: rows[2 * n + i] }).collect()
+        let counts = |i: usize| Counts { right: rows[i], read: rows[n + 1 + i], there: rows[2 * (n + 1) + i] };
+        self.task.expect_classes(self.row.name, counts(n).there, counts(n).read)?;
+        Ok((0..n).map(counts).collect())
     }
 }
 
@@ -195,13 +195,14 @@ impl Metric for StatScores {
 
     #[track_caller]
     fn accumulate(&mut self, preds: &Tensor, target: &Tensor) {
-        let Labels { read, target, counted } =
-            self.task.labels(self.row.name, preds, target, self.top_k, self.ignore_index);
-        let right = read.eq(&target).cast(DType::I32) * &counted;
-        let index = Tensor::stack(&[target.clone(), read, target], 0);
-        let source = Tensor::stack(&[right, counted.clone(), counted], 0);
-        let none = Tensor::zeros([3, self.task.classes()], (&preds.device(), DType::I32));
-        self.state.add([none.scatter_add(1, &index, &source)], 0.0);
+        let Labels { read, target } = self.task.labels(self.row.name, preds, target, self.top_k, self.ignore_index);
+        // Of each sample the label that it has and is read as, if both are one, the one it is read as, and the one it has.
+        let list = |n: i32| Tensor::arange(0, n, 1, (&preds.device(), DType::I32)).unsqueeze(1);
+        let (which, right) = (list(3), Tensor::where_(&read.eq(&target), &read, -1));
+        let labels = Tensor::where_(&which.eq(0), right, Tensor::where_(&which.eq(1), read, target));
+        // Each class looks through all of them: sums of rows, where counting at computed places would have to sort.
+        let is = labels.unsqueeze(1).eq(list(self.task.classes() as i32 + 1));
+        self.state.add([is.cast(DType::I32).sum_dim(2, false)], 0.0);
     }
 
     fn state(&self) -> &State {
@@ -212,10 +213,10 @@ impl Metric for StatScores {
         &mut self.state
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
-        let counts = self.counts(&parts[0]);
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
+        let counts = self.counts(&parts[0])?;
         if let (Task::Binary { .. }, false) = (self.task, self.row.both) {
-            return self.score(counts[1]);
+            return Ok(self.score(counts[1]));
         }
         let weight = |c: &Counts| match self.average {
             Average::Weighted => c.there,
@@ -228,22 +229,21 @@ impl Metric for StatScores {
                 read: a.read + b.read,
                 there: a.there + b.there,
             };
-            return self.score(counts.iter().fold(Counts::default(), sum));
+            return Ok(self.score(counts.iter().fold(Counts::default(), sum)));
         }
         let (sum, weights) = counts.iter().fold((0.0, 0.0), |(sum, weights), c| {
             let weight = weight(c);
             (sum + weight * self.score(*c), weights + weight)
         });
-        if weights == 0.0 { 0.0 } else { sum / weights }
+        Ok(if weights == 0.0 { 0.0 } else { sum / weights })
     }
 }
 
-/// What the samples of a batch are, what they are read as, and 1 for those that count and 0 for the others; of those both
-/// labels are 0. Lists of `I32`.
+/// What the samples of a batch are, and what they are read as: lists of `I32`. What is none of `C` classes is `C`, and where a
+/// sample does not count, both are -1.
 pub(super) struct Labels {
     pub read: Tensor,
     pub target: Tensor,
-    pub counted: Tensor,
 }
 
 impl Task {
@@ -254,11 +254,50 @@ impl Task {
         }
     }
 
+    /// The same with another threshold.
+    #[track_caller]
+    pub fn with_threshold(self, op: &str, threshold: f64) -> Task {
+        match self {
+            Task::Binary { .. } => Task::Binary { threshold },
+            task => misuse(op, format!("a threshold does not suit {task:?}")),
+        }
+    }
+
+    /// An error if there were labels that are no class.
+    pub fn expect_classes(self, op: &str, targets: f64, predictions: f64) -> Result<()> {
+        if targets + predictions == 0.0 {
+            return Ok(());
+        }
+        let n = self.classes();
+        let text = format!("{op}: {targets} targets and {predictions} predictions are none of the {n} classes");
+        Err(Error::new(Kind::Data, text))
+    }
+
+    /// The targets of a batch, as in [`Labels`].
+    #[track_caller]
+    pub fn targets(self, op: &str, target: &Tensor, ignore: Option<i32>) -> Tensor {
+        if target.dtype().is_float() {
+            misuse(op, format!("targets are classes, not {}", target.dtype()));
+        }
+        let target = target.ravel().cast(DType::I32);
+        let class = self.class(&target);
+        match ignore {
+            Some(index) => Tensor::where_(&target.eq(index), -1, class),
+            None => class,
+        }
+    }
+
+    /// The labels, with `C` for what is none of `C` classes.
+    fn class(self, label: &Tensor) -> Tensor {
+        let n = self.classes() as i32;
+        Tensor::where_(&label.ge(0).logical_and(label.lt(n)), label, n)
+    }
+
     /// The labels of a batch of predictions.
     #[track_caller]
     pub fn labels(self, op: &str, preds: &Tensor, target: &Tensor, top_k: usize, ignore: Option<i32>) -> Labels {
         preds.expect_same_device(op, target);
-        let (counted, target_or_0) = counted(op, target, ignore);
+        let classes = self.targets(op, target, ignore);
         let scores = match self {
             Task::Multiclass(classes) if preds.rank() == target.rank() + 1 => {
                 let [n, rest @ ..] = target.shape() else { misuse(op, "targets are a list, not one number") };
@@ -273,7 +312,11 @@ impl Task {
                 if top_k == 1 {
                     first
                 } else {
-                    Tensor::where_(&among(&scores, &target_or_0, top_k), &target_or_0, first)
+                    Tensor::where_(
+                        &among(&scores, &classes.clamp(0, scores.size(1) as i32 - 1), top_k),
+                        &classes,
+                        first,
+                    )
                 }
             }
             (_, None)
@@ -289,22 +332,9 @@ impl Task {
             }
             _ => preds.ravel().cast(DType::I32),
         };
-        Labels { read: read * &counted, target: target_or_0, counted }
+        let read = self.class(&read);
+        Labels { read: if ignore.is_some() { Tensor::where_(&classes.ge(0), read, -1) } else { read }, target: classes }
     }
-}
-
-/// 1 for targets that count and 0 for others, and the targets that count, with 0 for others: lists.
-#[track_caller]
-pub(super) fn counted(op: &str, target: &Tensor, ignore: Option<i32>) -> (Tensor, Tensor) {
-    if target.dtype().is_float() {
-        misuse(op, format!("targets are classes, not {}", target.dtype()));
-    }
-    let target = target.ravel().cast(DType::I32);
-    let counted = match ignore {
-        Some(index) => target.ne(index).cast(DType::I32),
-        None => target.ones_like(),
-    };
-    (counted.clone(), target * counted)
 }
 
 /// Whether fewer than `k` scores `[n, C]` come before that of the target. NaN comes before everything.

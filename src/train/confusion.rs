@@ -3,6 +3,7 @@
 use super::classes::{Labels, Task};
 use super::metric::{Metric, State};
 use crate::dtype::DType;
+use crate::error::Result;
 use crate::tensor::Tensor;
 use std::fmt;
 
@@ -43,6 +44,15 @@ impl ConfusionMatrix {
     pub fn ignore_index(self, index: i32) -> ConfusionMatrix {
         ConfusionMatrix { ignore_index: Some(index), ..self }
     }
+
+    /// Above which probability a binary sample is read as 1: 0.5, if this is not called.
+    ///
+    /// # Panics
+    /// If this is of more than two classes.
+    #[track_caller]
+    pub fn threshold(self, threshold: f64) -> ConfusionMatrix {
+        ConfusionMatrix { task: self.task.with_threshold("ConfusionMatrix", threshold), ..self }
+    }
 }
 
 impl Metric for ConfusionMatrix {
@@ -50,13 +60,14 @@ impl Metric for ConfusionMatrix {
 
     #[track_caller]
     fn accumulate(&mut self, preds: &Tensor, target: &Tensor) {
-        let Labels { read, target, counted } = self.task.labels("ConfusionMatrix", preds, target, 1, self.ignore_index);
-        let n = self.task.classes();
-        // A label that is no class must not land in the row of another one.
-        let class = read.ge(0).logical_and(read.lt(n as i32));
-        let place = Tensor::where_(&class, target * n as i32 + &read, -1);
-        let none = Tensor::zeros([n * n], (&preds.device(), DType::I32));
-        self.state.add([none.scatter_add(0, &place, &counted)], 0.0);
+        let Labels { read, target } = self.task.labels("ConfusionMatrix", preds, target, 1, self.ignore_index);
+        // What is no class has a row and a column of its own.
+        let n = self.task.classes() + 1;
+        let counted = target.ge(0).cast(DType::I32);
+        let place = (target * n as i32 + read) * &counted;
+        let before = self.state.tensors.pop();
+        let before = before.unwrap_or_else(|| Tensor::zeros([n * n], (&preds.device(), DType::I32)));
+        self.state.tensors.push(before.scatter_add(0, &place, &counted));
     }
 
     fn state(&self) -> &State {
@@ -67,9 +78,16 @@ impl Metric for ConfusionMatrix {
         &mut self.state
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> Confusion {
-        let row = |row: &[f64]| row.iter().map(|&count| count as u64).collect();
-        Confusion { counts: parts[0].chunks(self.task.classes()).map(row).collect() }
+    fn value(&self, parts: &[Vec<f64>]) -> Result<Confusion> {
+        let n = self.task.classes();
+        let rows = parts[0].chunks(n + 1);
+        self.task.expect_classes(
+            "ConfusionMatrix",
+            parts[0][n * (n + 1)..].iter().sum(),
+            rows.clone().map(|row| row[n]).sum(),
+        )?;
+        let row = |row: &[f64]| row[..n].iter().map(|&count| count as u64).collect();
+        Ok(Confusion { counts: rows.take(n).map(row).collect() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far predicted numbers are from what they should be.
 
 use super::metric::{Metric, State, wide};
-use crate::error::misuse;
+use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
 
 /// `Σ |ŷ − y| / n` over all elements.
@@ -49,7 +49,8 @@ impl MeanSquaredError {
 /// ```
 ///
 /// Sums of squares are taken around the mean of the first batch, so that they lose no digits where a mean is far from 0. Where
-/// targets do not vary there is no variance to explain, and the score is 1 if they are met and 0 if not.
+/// targets do not vary there is no variance to explain, and the score is 1 if they are met and 0 if not. A single sample is an
+/// error.
 ///
 /// Source: [torchmetrics.R2Score](https://lightning.ai/docs/torchmetrics/stable/regression/r2_score.html).
 #[derive(Default)]
@@ -81,8 +82,8 @@ impl Metric for MeanAbsoluteError {
         &mut self.0
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
-        parts[0][0] / self.0.count
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
+        Ok(parts[0][0] / self.0.count)
     }
 }
 
@@ -103,9 +104,9 @@ impl Metric for MeanSquaredError {
         &mut self.state
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
         let mean = parts[0][0] / self.state.count;
-        if self.root { mean.sqrt() } else { mean }
+        Ok(if self.root { mean.sqrt() } else { mean })
     }
 }
 
@@ -134,14 +135,17 @@ impl Metric for R2Score {
         &mut self.0
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
         let n = self.0.count;
+        if n < 2.0 {
+            return Err(Error::new(Kind::Data, "R2Score: at least two samples are needed, and there is one"));
+        }
         let score = |i: usize| {
             let (unexplained, sum, squares) = (parts[0][i], parts[1][i], parts[2][i]);
             let variance = squares - sum * sum / n;
             if variance > 0.0 { 1.0 - unexplained / variance } else { (unexplained == 0.0) as u8 as f64 }
         };
         let outputs = parts[0].len();
-        (0..outputs).map(score).sum::<f64>() / outputs as f64
+        Ok((0..outputs).map(score).sum::<f64>() / outputs as f64)
     }
 }

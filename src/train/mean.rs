@@ -1,7 +1,7 @@
 //! Means over samples: of a loss, and of what a language model loses per token.
 
 use super::metric::{Metric, Noted, State, wide};
-use crate::error::misuse;
+use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::loss::Reduction;
 use crate::ops::loss_classes::CrossEntropyOptions;
 use crate::tensor::Tensor;
@@ -23,20 +23,42 @@ use crate::tensor::Tensor;
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
+/// Numbers that are NaN are left out with their weights, which is warned of, unless [`MeanMetric::nan_strategy`] says otherwise.
+///
 /// Source: [torchmetrics.MeanMetric](https://lightning.ai/docs/torchmetrics/stable/aggregation/mean.html).
 #[derive(Default)]
 pub struct MeanMetric {
     of: Option<Box<Of>>,
+    nan_strategy: NanStrategy,
     state: State,
 }
 
 type Of = dyn Fn(&Tensor, &Tensor) -> Tensor;
 
+/// What becomes of numbers that are NaN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NanStrategy {
+    /// They are left out, and a warning is logged when the metric is computed.
+    #[default]
+    Warn,
+    /// They are left out.
+    Ignore,
+    /// Computing the metric is an error.
+    Error,
+    /// They count: the mean is NaN. So a training loop sees that its loss is lost.
+    Disable,
+}
+
 impl MeanMetric {
     /// The mean of what a function gives for predictions and targets: a number that is itself the mean over a batch. The size
     /// of the batch is its weight.
     pub fn of(f: impl Fn(&Tensor, &Tensor) -> Tensor + 'static) -> MeanMetric {
-        MeanMetric { of: Some(Box::new(f)), state: State::default() }
+        MeanMetric { of: Some(Box::new(f)), ..MeanMetric::default() }
+    }
+
+    /// What becomes of numbers that are NaN: [`NanStrategy::Warn`], if this is not called.
+    pub fn nan_strategy(self, nan_strategy: NanStrategy) -> MeanMetric {
+        MeanMetric { nan_strategy, ..self }
     }
 
     /// Takes note of a number, with its weight, without waiting for it.
@@ -54,7 +76,10 @@ impl MeanMetric {
         if x.numel() != 1 {
             misuse("MeanMetric", format!("a tensor of shape {:?} is not one number", x.shape()));
         }
-        self.state.add([wide(x).reshape(1) * weight], weight);
+        let x = wide(x).reshape(1);
+        // What is left out is counted on the device, and taken off the weights that the host knows.
+        let nan = if self.nan_strategy == NanStrategy::Disable { x.zeros_like() } else { x.isnan().cast(x.dtype()) };
+        self.state.add([Tensor::where_(&nan.gt(0.0), 0.0, &x * weight), nan * weight], weight);
     }
 }
 
@@ -76,8 +101,16 @@ impl Metric for MeanMetric {
         &mut self.state
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
-        parts[0][0] / self.state.count
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
+        let (sum, left_out) = (parts[0][0], parts[1][0]);
+        match self.nan_strategy {
+            NanStrategy::Error if left_out != 0.0 => return Err(Error::new(Kind::Data, "MeanMetric: a number is NaN")),
+            NanStrategy::Warn if left_out != 0.0 => {
+                log::warn!("MeanMetric: NaN is left out, with {left_out} of the weight {}", self.state.count)
+            }
+            _ => {}
+        }
+        Ok(sum / (self.state.count - left_out))
     }
 }
 
@@ -133,7 +166,7 @@ impl Metric for Perplexity {
         &mut self.state
     }
 
-    fn value(&self, parts: &[Vec<f64>]) -> f64 {
-        (parts[0][0] / parts[1][0]).exp()
+    fn value(&self, parts: &[Vec<f64>]) -> Result<f64> {
+        Ok((parts[0][0] / parts[1][0]).exp())
     }
 }

@@ -51,7 +51,10 @@ pub trait Metric {
     }
 
     /// What the elements of the parts come to.
-    fn value(&self, parts: &[Vec<f64>]) -> Self::Value;
+    ///
+    /// # Errors
+    /// If what was accumulated makes no value.
+    fn value(&self, parts: &[Vec<f64>]) -> Result<Self::Value>;
 
     /// Takes note of a batch, without waiting for it.
     ///
@@ -69,9 +72,10 @@ pub trait Metric {
     /// The metric over all batches since the beginning, or since [`Metric::reset`]; waits for them, and reads once.
     ///
     /// # Errors
-    /// If there was no batch, or what was accumulated cannot be read: a class out of range is told here.
+    /// If there was no batch, or what was accumulated cannot be read or makes no value: a label that is no class is told
+    /// here.
     fn compute(&self) -> Result<Self::Value> {
-        Ok(self.value(&parts_of(self)?))
+        self.value(&parts_of(self)?)
     }
 
     /// Forgets all batches.
@@ -183,9 +187,9 @@ impl Metrics {
         let mut numbers = read(&parts.concat())?.into_iter();
         let values = self.0.iter().zip(&parts).map(|((name, metric), parts)| {
             let numbers: Vec<Vec<f64>> = numbers.by_ref().take(parts.len()).collect();
-            (name.clone(), metric.value(&numbers))
+            Ok((name.clone(), metric.value(&numbers)?))
         });
-        Ok(values.collect())
+        values.collect()
     }
 
     /// As [`Metric::reset`], of all.

@@ -61,7 +61,7 @@ pub use confusion::{Confusion, ConfusionMatrix, Normalize};
 pub use curves::Curves;
 pub use errors::{MeanAbsoluteError, MeanSquaredError, R2Score};
 pub use log::Log;
-pub use mean::{MeanMetric, Perplexity};
+pub use mean::{MeanMetric, NanStrategy, Perplexity};
 pub use metric::{Metric, Metrics, State};
 pub use progress::{Over, Progress};
 pub use stopping::EarlyStopping;

@@ -11,6 +11,7 @@ import torch
 import torchmetrics.classification as tc
 import torchmetrics.regression as tr
 from sklearn import metrics as sk
+from torchmetrics.aggregation import MeanMetric
 from torchmetrics.text import Perplexity
 
 rng = np.random.default_rng(0)
@@ -71,6 +72,7 @@ for kind, p in {"probability": probability, "logit": logit}.items():
     for name, metric in of.items():
         expected[f"binary/{kind}/{name}"] = metric()(p, y).item()
     expected[f"binary/{kind}/confusion"] = tc.BinaryConfusionMatrix()(p, y).tolist()
+    expected[f"binary/{kind}/confusion_threshold"] = tc.BinaryConfusionMatrix(threshold=0.625)(p, y).tolist()
     expected[f"binary/{kind}/threshold"] = tc.BinaryF1Score(threshold=0.625)(p, y).item()
     assert np.isclose(sk.roc_auc_score(label, p.numpy()), expected[f"binary/{kind}/auroc"])
 
@@ -86,6 +88,19 @@ assert np.isclose(sk.mean_absolute_error(y, prediction), expected["mae"])
 assert np.isclose(sk.mean_squared_error(y, prediction), expected["mse"])
 r2 = tr.R2Score().set_dtype(torch.float64)
 assert np.isclose(r2(p, y2).item(), expected["r2"])
+
+# NaN is left out with its weight, unless that is disabled.
+numbers, weights = torch.tensor([1.0, torch.nan, 3.0, torch.nan]), torch.tensor([1.0, 8.0, 3.0, 2.0])
+for strategy in ["ignore", "disable"]:
+    mean = MeanMetric(nan_strategy=strategy)
+    mean.update(numbers, weights)
+    expected[f"mean/{strategy}"] = str(mean.compute().item())
+try:
+    alone = tr.R2Score()
+    alone.update(torch.ones(1), torch.zeros(1))
+    assert not alone.compute()
+except ValueError as error:
+    assert "at least two samples" in str(error)
 
 # Two texts of seven tokens out of five.
 words = grid((2, 7, C), 2.0)

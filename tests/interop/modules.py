@@ -74,6 +74,24 @@ module("encoder", nn.TransformerEncoder(shaken(nn.TransformerEncoderLayer(**size
 module("encoder_first", shaken(nn.TransformerEncoderLayer(**size, norm_first=True, activation="gelu")), x(2, 3, 4))
 module("decoder", shaken(nn.TransformerDecoderLayer(**size)), x(2, 3, 4), x(2, 5, 4))
 
+module("attention_dims", shaken(nn.MultiheadAttention(4, 2, kdim=3, vdim=5)), x(2, 3, 4), x(5, 3, 3), x(5, 3, 5))
+module("lstm_projected", nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2), x(5, 2, 3))
+module("rnn_relu", nn.RNN(3, 4, nonlinearity="relu"), x(5, 2, 3))
+module("rnn_cell_relu", nn.RNNCell(3, 4, nonlinearity="relu"), x(2, 3))
+for mode in ["reflect", "replicate", "circular"]:
+    module(f"conv1d_{mode}", nn.Conv1d(2, 3, 4, stride=2, padding=3, padding_mode=mode), x(2, 2, 6))
+    module(f"conv2d_{mode}", nn.Conv2d(2, 2, (2, 3), padding="same", dilation=(2, 1), padding_mode=mode), x(2, 2, 4, 3))
+# Multiples of 1/8, whose products any order of adding sums up exactly.
+narrow = nn.Linear(24, 8)
+with torch.no_grad():
+    for p in narrow.parameters():
+        p.copy_((8 * x(p.shape)).round() / 8)
+module("linear_bf16", narrow.bfloat16(), ((8 * x(16, 24)).round() / 8).bfloat16())
+averaged = shaken(nn.BatchNorm1d(3, momentum=None))
+averaged(x(4, 3, 2))
+averaged(x(5, 3))
+module("batch_norm1d_averaged", averaged, x(4, 3, 2))
+
 
 def optimizer(name, make, steps=8):
     """The values of two parameters after every step down a bent valley."""
@@ -108,6 +126,73 @@ optimizer("adadelta", lambda p: o.Adadelta(p, lr=0.5, weight_decay=0.1))
 optimizer("adagrad", lambda p: o.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.2))
 optimizer("rmsprop", lambda p: o.RMSprop(p, lr=0.02, momentum=0.5, centered=True, weight_decay=0.1))
 optimizer("amsgrad", lambda p: o.AdamW(p, lr=0.05, amsgrad=True, weight_decay=0.2))
+
+
+class Plain:
+    """An optimizer as its paper writes it: `rule` changes `p` by its gradient, its state and the number of the step."""
+
+    def __init__(self, params, rule):
+        self.params, self.rule, self.states, self.t = params, rule, [{} for _ in params], 0
+
+    def zero_grad(self):
+        for p in self.params:
+            p.grad = None
+
+    def step(self, closure):
+        closure()
+        self.t += 1
+        with torch.no_grad():
+            for p, state in zip(self.params, self.states):
+                self.rule(p, p.grad, state, self.t)
+
+
+def lion(p, g, state, t, lr=0.03, b1=0.9, b2=0.99, decay=0.1):
+    m = state.get("m", torch.zeros_like(p))
+    p -= lr * (torch.sign(b1 * m + (1 - b1) * g) + decay * p)
+    state["m"] = b2 * m + (1 - b2) * g
+
+
+def lamb(p, g, state, t, lr=0.03, b1=0.9, b2=0.999, eps=1e-6, decay=0.1):
+    state["m"] = b1 * state.get("m", torch.zeros_like(p)) + (1 - b1) * g
+    state["v"] = b2 * state.get("v", torch.zeros_like(p)) + (1 - b2) * g**2
+    r = state["m"] / (1 - b1**t) / ((state["v"] / (1 - b2**t)).sqrt() + eps)
+    p -= lr * p.norm() / (r + decay * p).norm() * (r + decay * p)
+
+
+class WithSgd:
+    """Muon takes matrices alone."""
+
+    def __init__(self, p, **options):
+        self.parts = [o.Muon([p[0]], lr=0.03, weight_decay=0.1, **options), o.SGD([p[1]], lr=0.03)]
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self, closure):
+        closure()
+        for part in self.parts:
+            part.step()
+
+
+optimizer("lion", lambda p: Plain(p, lion))
+optimizer("lamb", lambda p: Plain(p, lamb))
+optimizer("muon", WithSgd)
+
+
+def newton_schulz(g, coefficients, steps, eps):
+    """PyTorch's, which runs in bfloat16, in the precision of the parameter."""
+    a, b, c = coefficients
+    x = g / g.norm().clamp(min=eps)
+    for _ in range(steps):
+        s = x @ x.T
+        x = a * x + (b * s + c * s @ s) @ x
+    return x
+
+
+torch.optim._muon._zeropower_via_newtonschulz = newton_schulz
+optimizer("muon_double", lambda p: WithSgd(p))
+optimizer("muon_plain", lambda p: WithSgd(p, nesterov=False, momentum=0.8, ns_steps=3))
 
 path = Path(__file__).parent.parent / "data" / "files" / "modules.safetensors"
 save_file({key: value.contiguous() for key, value in out.items()}, path)

@@ -243,6 +243,8 @@ fn other_operations_take_what_they_are_given() {
     assert_eq!((&narrow + &t).dtype(), DType::F32);
     assert_eq!(Tensor::cat(&[narrow.clone(), t.clone()], 0).dtype(), DType::F32);
     assert_eq!(narrow.scatter_add(0, &Tensor::zeros([4, 4], (&dev, DType::I32)), &t).dtype(), DType::F32);
+    // Neither is in PyTorch's list for GPUs.
+    assert_eq!((narrow.nansum((), false).dtype(), narrow.trace().dtype()), (DType::BF16, DType::BF16));
     assert_eq!(narrow.batch_norm(BatchNormOptions { training: true, ..Default::default() }).dtype(), DType::BF16);
     let wide = x.cast(DType::F64);
     assert_eq!(wide.matmul(&wide).dtype(), DType::F64, "f64 is nobody's business");
@@ -374,10 +376,21 @@ fn the_scale_follows_the_gradients() {
         let mut other = GradScaler::new(&dev, GradScalerOptions::default());
         other.load_state_dict(&state).unwrap();
         assert_eq!(other.current_scale().unwrap(), 2.0);
+        // PyTorch's names, and its own state after a finite step.
+        let torch = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/files/scaler.pt");
+        let torch = wgrad::io::load_pt(torch, &dev).unwrap();
+        let torch: StateDict =
+            torch.into_iter().map(|(name, x)| (name.strip_prefix("scaler.").unwrap().to_string(), x)).collect();
+        assert!(torch.keys().eq(state.keys()), "{:?}", torch.keys());
+        other.load_state_dict(&torch).unwrap();
+        assert_eq!(other.current_scale().unwrap(), 1024.0);
+        for (name, x) in other.state_dict() {
+            assert_eq!(x.item().unwrap(), torch[&name].item().unwrap(), "{name}");
+        }
         let mut damaged = state.clone();
-        damaged.remove("growth_tracker");
+        damaged.remove("_growth_tracker");
         let error = other.load_state_dict(&damaged).unwrap_err().to_string();
-        assert!(error.contains("growth_tracker"), "{error}");
+        assert!(error.contains("_growth_tracker"), "{error}");
     }
 }
 

@@ -59,10 +59,16 @@ fn what_others_wrote_is_read() {
         let state = ["exp_avg", "exp_avg_sq", "step"];
         let mut expected: Vec<String> =
             (0..2).flat_map(|i| state.map(|name| format!("optimizer.state.{i}.{name}"))).collect();
-        expected.extend(["model.bias".to_string(), "model.weight".to_string()]);
+        expected.extend(["model.bias", "model.weight", "epoch"].map(String::from));
+        // Numbers are read too: of these options, those that PyTorch's optimizer has and that are not None.
+        let options = ["lr", "betas.0", "betas.1", "eps", "weight_decay", "amsgrad", "maximize", "capturable"];
+        let others = ["decoupled_weight_decay", "differentiable", "params.0", "params.1"];
+        expected.extend(options.iter().chain(&others).map(|name| format!("optimizer.param_groups.0.{name}")));
         expected.sort();
         assert_eq!(names, expected);
         assert_eq!(checkpoint["optimizer.state.0.step"].item()?, 1.0);
+        let number = |name: &str| checkpoint[name].item();
+        assert_eq!((number("epoch")?, number("optimizer.param_groups.0.betas.1")?), (3.0, 0.999));
         let parameters = load_pt(fixture("parameters.pt"), dev)?;
         assert_eq!((parameters["0"].shape(), parameters["1"].shape()), (&[2, 2][..], &[2][..]));
         Ok(())
@@ -141,10 +147,11 @@ fn damaged_files_are_errors_and_never_panics() {
     ];
     for (path, load) in all {
         let whole = std::fs::read(&path).unwrap();
-        let damaged = place.join("damaged");
+        let damaged = place.join("cut short");
         for n in (0..whole.len()).step_by(7) {
             std::fs::write(&damaged, &whole[..n]).unwrap();
-            assert!(load(&damaged, &dev).is_err(), "{} of {} bytes of {}", n, whole.len(), path.display());
+            let text = load(&damaged, &dev).unwrap_err().to_string();
+            assert!(text.contains("cut short"), "{n} of {} bytes of {}: {text}", whole.len(), path.display());
         }
         // A wrong byte may go unnoticed, but does no harm.
         for n in (0..whole.len()).step_by(3) {

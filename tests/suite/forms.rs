@@ -271,6 +271,7 @@ fn every_optimisation_can_be_off() {
         return;
     }
     for options in [
+        GpuOptions { fuse: false, ..Default::default() },
         GpuOptions { tiles: false, ..Default::default() },
         GpuOptions { rows: false, ..Default::default() },
         GpuOptions { adapted: false, ..Default::default() },

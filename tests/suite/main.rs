@@ -2,6 +2,7 @@
 
 mod amp;
 mod arithmetic;
+mod bad_input;
 mod blocks;
 mod cases;
 mod checking;

@@ -226,7 +226,7 @@ fn running_statistics_follow_the_batches() {
                 running_mean: Some(mean.clone()),
                 running_var: Some(var.clone()),
                 training: true,
-                momentum: 1.0 / (k + 1) as f64,
+                momentum: (1.0 / (k + 1) as f64).into(),
                 ..Default::default()
             };
             batch.batch_norm(options);
@@ -250,7 +250,7 @@ fn running_statistics_follow_the_batches() {
             running_mean: Some(mean.clone()),
             running_var: Some(var.clone()),
             training: true,
-            momentum: 1.0,
+            momentum: 1.0.into(),
             ..Default::default()
         };
         let y = batches[0].instance_norm_with(options);
@@ -446,4 +446,15 @@ fn no_mask_is_kept() {
     assert!(forward < 5 * n as u64, "{forward} bytes for {n} elements");
     assert!(backward < 9 * n as u64, "{backward} bytes for {n} elements and their gradient");
     assert_eq!(g.sum().item().unwrap(), y.item().unwrap());
+}
+
+#[test]
+fn a_product_with_a_summand_is_recorded_where_it_was_called() {
+    for dev in devices() {
+        let x = Tensor::ones([2, 2], &dev).requires_grad_(true).unwrap();
+        let y = x.linear(&x, Some(&Tensor::ones([2], &dev))).addmm(&x, &x, 1.0, 1.0).sum();
+        y.backward().unwrap();
+        let text = y.backward().unwrap_err().to_string();
+        assert!(text.contains(&format!("MmBackward0 (recorded at {}", file!())), "{text}");
+    }
 }

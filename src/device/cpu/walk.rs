@@ -8,7 +8,7 @@ use crate::elements::{Data, Stored, View, in_lines, with_data};
 use crate::error::Result;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
-use crate::tensor::device::{Arg, Graph, Node, Source};
+use crate::tensor::backend::{Arg, Graph, Node, Source};
 use crate::tensor::value::Value;
 use rayon::prelude::*;
 use std::ops::Range;

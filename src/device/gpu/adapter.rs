@@ -71,7 +71,7 @@ impl Context {
                 format!("no graphics adapter is called {filter:?}; there are: {}", names.join(", ")),
             ));
         };
-        let limits = needed_limits(&adapter.limits());
+        let limits = needed_limits(&adapter.limits(), adapted);
         let wanted = if adapted { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
         let features = wanted & adapter.features();
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -192,13 +192,23 @@ fn target(info: &wgpu::AdapterInfo, features: wgpu::Features) -> Target {
     }
 }
 
-/// The limits of every WebGPU device, with the large buffers and the fine alignment that the adapter has.
-fn needed_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
+/// A kernel that updates eight parameters by Adam binds this many. More would only make kernels that compile slowly.
+const MAX_STORAGE_BUFFERS: u32 = 32;
+
+/// The limits of every WebGPU device, with the large buffers and the fine alignment that the adapter has; if `adapted`, as
+/// many buffers in one kernel as are of use.
+fn needed_limits(adapter: &wgpu::Limits, adapted: bool) -> wgpu::Limits {
+    let portable = wgpu::Limits::default().or_worse_values_from(adapter);
+    let most = if adapted { adapter } else { &portable };
+    // The parameters are one more buffer.
+    let buffers = most.max_buffers_and_acceleration_structures_per_shader_stage.min(MAX_STORAGE_BUFFERS + 1);
     wgpu::Limits {
+        max_buffers_and_acceleration_structures_per_shader_stage: buffers,
+        max_storage_buffers_per_shader_stage: most.max_storage_buffers_per_shader_stage.min(buffers - 1),
         max_buffer_size: adapter.max_buffer_size,
         max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
         min_uniform_buffer_offset_alignment: adapter.min_uniform_buffer_offset_alignment,
         min_storage_buffer_offset_alignment: adapter.min_storage_buffer_offset_alignment,
-        ..wgpu::Limits::default().or_worse_values_from(adapter)
+        ..portable
     }
 }

@@ -15,7 +15,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
-use crate::tensor::device::{Backend, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Stats};
 use crate::tensor::value::Buffer;
 use adapter::Context;
 use pack::pack;
@@ -99,7 +99,14 @@ impl Gpu {
         let memory = Pool::new(context.clone(), wgpu::BufferUsages::STORAGE | both);
         let staging = Pool::new(context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let gpu = Gpu {
-            options: Options { fuse, tiles, rows, target: context.target, ..Options::default() },
+            options: Options {
+                fuse,
+                tiles,
+                rows,
+                target: context.target,
+                max_storage_buffers: context.limits.max_storage_buffers_per_shader_stage as usize,
+                ..Options::default()
+            },
             watch: AtomicBool::new(false),
             fault: None,
             memory,

@@ -14,7 +14,7 @@ pub(super) const PARAMS_BYTES: u64 = 512;
 pub(super) struct Pipeline {
     pub raw: wgpu::ComputePipeline,
     /// Bit `i` is set if storage buffer `i` is written; a bit above all of them ends the list.
-    pattern: u32,
+    pattern: u64,
 }
 
 /// Everything that was compiled for a device.
@@ -22,8 +22,8 @@ pub(super) struct Pipeline {
 pub(super) struct Pipelines {
     /// By WGSL text: kernels of different plans are often the same.
     compiled: HashMap<Arc<str>, Arc<Pipeline>>,
-    layouts: HashMap<u32, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
-    groups: HashMap<(u32, SmallVec<[u64; 8]>), wgpu::BindGroup>,
+    layouts: HashMap<u64, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
+    groups: HashMap<(u64, SmallVec<[u64; 8]>), wgpu::BindGroup>,
     /// Pipelines and bind groups created so far.
     pub created: (u64, u64),
 }
@@ -40,8 +40,8 @@ impl Pipelines {
         if let Some(pipeline) = self.compiled.get(&kernel.wgsl) {
             return Ok(pipeline.clone());
         }
-        let writes = kernel.bindings.iter().enumerate().map(|(i, binding)| (binding.write as u32) << i).sum::<u32>();
-        let pattern = writes | 1 << kernel.bindings.len();
+        let writes = kernel.bindings.iter().enumerate().map(|(i, binding)| (binding.write as u64) << i).sum::<u64>();
+        let pattern = writes | 1u64 << kernel.bindings.len();
         let (_, layout) = self.layouts.entry(pattern).or_insert_with(|| layouts(&context.device, pattern));
         let device = &context.device;
         let label = Some(kernel.label.as_str());
@@ -123,14 +123,15 @@ impl Pipelines {
 }
 
 /// Layouts are shared by all kernels that bind alike, so that bind groups are, too.
-fn layouts(device: &wgpu::Device, pattern: u32) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+fn layouts(device: &wgpu::Device, pattern: u64) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
     let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
         binding,
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
         count: None,
     };
-    let storage = |i: u32| entry(i + 1, wgpu::BufferBindingType::Storage { read_only: pattern & (1 << i) == 0 }, false);
+    let storage =
+        |i: u32| entry(i + 1, wgpu::BufferBindingType::Storage { read_only: pattern & (1u64 << i) == 0 }, false);
     let entries: Vec<_> = std::iter::once(entry(0, wgpu::BufferBindingType::Uniform, true))
         .chain((0..pattern.ilog2()).map(storage))
         .collect();

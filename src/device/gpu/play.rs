@@ -6,7 +6,7 @@ use super::pipelines::{PARAMS_BYTES, Pipeline, Pipelines};
 use super::pool::PooledBuffer;
 use crate::error::Result;
 use crate::plan::{Kernel, Param, Place, Plan};
-use crate::tensor::device::Graph;
+use crate::tensor::backend::Graph;
 use crate::tensor::value::Buffer;
 use smallvec::SmallVec;
 use std::collections::VecDeque;

@@ -10,7 +10,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::bytes_of;
-use crate::tensor::device::Read;
+use crate::tensor::backend::Read;
 use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;

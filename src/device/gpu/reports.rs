@@ -5,7 +5,7 @@ use super::adapter::Context;
 use crate::device::watch::Watched;
 use crate::error::{Error, Kind};
 use crate::ops::op::Op;
-use crate::tensor::device::{Graph, Node};
+use crate::tensor::backend::{Graph, Node};
 use crate::tensor::value::Value;
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -21,7 +21,13 @@ fn convolutions() -> Vec<Case> {
             x[0].conv1d(&x[1], &x[2], ConvOptions { padding: Padding::Same, ..Default::default() })
         }),
         conv("conv1d strided and dilated, wider than its windows", &[1, 2, 8], &[4, 1, 2], |x| {
-            let options = ConvOptions { stride: 3.into(), padding: 4.into(), dilation: 2.into(), groups: 2 };
+            let options = ConvOptions {
+                stride: 3.into(),
+                padding: 4.into(),
+                dilation: 2.into(),
+                groups: 2,
+                ..Default::default()
+            };
             x[0].conv1d(&x[1], &x[2], options)
         }),
         conv("conv2d", &[2, 2, 5, 4], &[3, 2, 2, 3], |x| {

@@ -15,10 +15,10 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
             let padding = match a.next("padding") {
                 Value::Text(how) if how == "same" => Padding::Same,
                 Value::Text(_) => Padding::Valid,
-                given => Padding::Zeros(numbers(given, 0)?),
+                given => Padding::Each(numbers(given, 0)?),
             };
             let (dilation, groups) = (per_dim(a, "dilation", 1)?, a.number("groups", 1.0)? as usize);
-            let options = ConvOptions { stride, padding, dilation, groups };
+            let options = ConvOptions { stride, padding, dilation, groups, ..Default::default() };
             match function {
                 "conv1d" => x.conv1d(&w, bias.as_ref(), options),
                 "conv2d" => x.conv2d(&w, bias.as_ref(), options),

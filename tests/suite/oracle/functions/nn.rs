@@ -35,7 +35,7 @@ pub fn call(function: &str, a: &mut Args) -> Answer {
                 "batch_norm" => a.flag("training"),
                 _ => !matches!(a.next("use_input_stats"), Value::Bool(false)),
             };
-            let (momentum, eps) = (a.number("momentum", 0.1)?, a.number("eps", 1e-5)?);
+            let (momentum, eps) = (a.number("momentum", 0.1)?.into(), a.number("eps", 1e-5)?);
             let options = BatchNormOptions { running_mean, running_var, weight, bias, training, momentum, eps };
             if function == "batch_norm" { x.batch_norm(options) } else { x.instance_norm_with(options) }
         }
