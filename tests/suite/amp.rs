@@ -499,7 +499,9 @@ fn scaling_waits_for_nothing_and_makes_no_new_plans() {
             scaler.update().unwrap();
         }
         let after = dev.stats();
-        assert!(after.flushes - before.flushes <= 4, "one flush for a step, made by the optimizer");
+        // Where a gradient that cannot be computed is known at once, it is looked at before the step.
+        let flushes = if dev.name() == "cpu" || dev.name().starts_with("twin") { 8 } else { 4 };
+        assert!(after.flushes - before.flushes <= flushes, "the optimizer flushes once a step on {}", dev.name());
         assert_eq!(after.reads, before.reads, "nothing is read back");
         assert_eq!(after.plan_misses, before.plan_misses);
         assert_eq!((after.nodes, after.values), (before.nodes, before.values));

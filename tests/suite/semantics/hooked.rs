@@ -85,7 +85,8 @@ facts! {
             (&v * 2.0).sum().backward()?;
             assert_eq!(stored(&v), [2.0]);
             let (_, y, v) = with_view(dev);
-            (y.retain_grad()?, v.retain_grad()?);
+            y.retain_grad()?;
+            v.retain_grad()?;
             change(&y, &v)?;
             (&y * 2.0).sum().backward()?;
             assert_eq!((stored(&y), v.grad().is_none()), (vec![2.0, 2.0], true));

@@ -41,7 +41,8 @@ facts! {
     }
     a_change_of_the_dual_carries_its_tangent_and_not_the_primals => |dev| {
         let _level = dual_level()?;
-        let changes: [(fn(&Tensor) -> Result<()>, [f32; 2], [f32; 2]); 7] = [
+        type Change = fn(&Tensor) -> Result<()>;
+        let changes: [(Change, [f32; 2], [f32; 2]); 7] = [
             (|d| d.mul_(5.0).map(drop), [5.0, 10.0], [5.0, 50.0]),
             // PyTorch 2.15 gives 60 for the second one: its rule reads the factor after it was overwritten.
             (|d| d.mul_(d).map(drop), [1.0, 4.0], [2.0, 40.0]),
