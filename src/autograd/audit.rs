@@ -4,6 +4,7 @@
 use crate::autograd::graph::reached;
 use crate::error::Result;
 use crate::tensor::Tensor;
+use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::mode::no_grad;
 use crate::tensor::node::Node;
 use std::collections::HashSet;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub struct Audit {
     /// The parameters, in the order they were named.
     pub parameters: Vec<Parameter>,
-    /// Where `detach` cut a path to the loss off, in the order in which the loss came to depend on it.
+    /// Where a path to the loss was cut off, in the order in which the loss came to depend on it.
     pub cuts: Vec<Cut>,
 }
 
@@ -38,7 +39,9 @@ pub enum Finding {
     NotRequired,
     /// The loss does not depend on it by any recorded path.
     NoPath,
-    /// There is a path, and no gradient: no backward has run since it was forgotten.
+    /// It is a result of recorded operations, in which backward stores nothing: a parameter is a leaf.
+    NoLeaf,
+    /// There is a path, and no gradient: no backward has run since it was forgotten, or a rule on the way gave none.
     NoGradient,
     /// So many elements of its gradient are NaN, and so many are infinite.
     NonFinite {
@@ -53,12 +56,14 @@ pub enum Finding {
     Good,
 }
 
-/// A call of `detach` between the loss and something that requires grad.
+/// Where something that requires grad was cut off from the loss.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// The line of the call.
+    /// By what.
+    pub by: CutBy,
+    /// The line: of the call, or of the guard.
     pub at: &'static Location<'static>,
-    /// The first node that used what was detached; `None` if the loss itself has no graph.
+    /// The first node that used what was cut off; `None` if the loss itself has no graph.
     pub used_by: Option<Node>,
 }
 
@@ -85,7 +90,8 @@ impl Audit {
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
-/// A value that was made under `no_grad` is cut off as well, and leaves no trace.
+/// What went by way of the host ([`Tensor::item`], [`Tensor::to_vec`]) leaves no trace, nor does a mask that a comparison has
+/// made, or what was cut inside of [`vmap`](crate::func::vmap).
 ///
 /// # Errors
 /// If a gradient could not be computed.
@@ -94,24 +100,25 @@ pub fn audit(loss: &Tensor, parameters: &[(&str, &Tensor)]) -> Result<Audit> {
     let nodes = reached(&[loss]);
     let seen: HashSet<_> = nodes.iter().map(|node| Arc::as_ptr(&node.0)).collect();
     let mut cuts: Vec<Cut> = Vec::new();
-    let mut add = |lines: &[&'static Location<'static>], used_by: Option<&Node>| {
-        for &at in lines {
-            if !cuts.iter().any(|cut| cut.at == at) {
-                cuts.push(Cut { at, used_by: used_by.cloned() });
+    let mut add = |lines: &Cuts, used_by: Option<&Node>| {
+        for &(by, at) in lines.lines() {
+            if !cuts.iter().any(|cut| (cut.by, cut.at) == (by, at)) {
+                cuts.push(Cut { by, at, used_by: used_by.cloned() });
             }
         }
     };
     for node in &nodes {
-        add(node.0.cuts.lines(), Some(node));
+        add(&node.0.cuts, Some(node));
     }
     if !loss.requires_grad() {
-        add(loss.0.meta.lock().cuts.lines(), None);
+        add(&loss.0.meta.lock().cuts.clone(), None);
     }
     let mut found = Vec::with_capacity(parameters.len());
     for (name, x) in parameters {
         let finding = match x.gradient_edge() {
             None => Finding::NotRequired,
             Some(edge) if !seen.contains(&Arc::as_ptr(&edge.node)) => Finding::NoPath,
+            Some(_) if !x.is_leaf() && !x.retains_grad() => Finding::NoLeaf,
             Some(_) => x.grad().map_or(Ok(Finding::NoGradient), |g| judged(&g))?,
         };
         found.push(Parameter { name: name.to_string(), shape: x.shape().to_vec(), finding });
@@ -137,7 +144,10 @@ impl fmt::Display for Parameter {
         match self.finding {
             Finding::NotRequired => write!(f, "does not require grad."),
             Finding::NoPath => write!(f, "has no path to the loss."),
-            Finding::NoGradient => write!(f, "has a path to the loss, and no gradient: backward has not run."),
+            Finding::NoLeaf => write!(f, "is no leaf but a result, which stores no gradient."),
+            Finding::NoGradient => {
+                write!(f, "has a path to the loss, and no gradient: backward has not run, or a rule gave none.")
+            }
             Finding::NonFinite { nan, infinite } => {
                 write!(f, "has a gradient in which {nan} elements are NaN and {infinite} infinite.")
             }
@@ -149,7 +159,7 @@ impl fmt::Display for Parameter {
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "A path to the loss was cut by detach at {}", self.at)?;
+        write!(f, "A path to the loss was cut by {} at {}", self.by, self.at)?;
         match &self.used_by {
             Some(node) => write!(f, ", whose result {} used at {}.", node.name(), node.location()),
             None => write!(f, ", and the loss has no other."),

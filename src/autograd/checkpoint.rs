@@ -5,11 +5,10 @@ use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::func::Outcome;
 use crate::ops::op::Op;
-use crate::random::Stream;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::tensor::autocast::{autocast_dtype, cast_to};
-use crate::tensor::device::Device;
+use crate::tensor::draws::{Draws, noting, repeating};
 use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::recording;
 use crate::tensor::saved::{Saved, hooks_that_keep, saved_tensors_hooks};
@@ -25,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What [`checkpoint`] may be told.
 #[derive(Clone, Debug)]
 pub struct CheckpointOptions {
-    /// Whether random numbers are the same when the region is computed again: yes.
+    /// Whether random numbers are the same when the region is computed again, on all devices: yes.
     pub preserve_rng_state: bool,
     /// Whether what is computed again must have the shapes and types of what was not kept: yes.
     pub determinism_check: bool,
@@ -84,7 +83,8 @@ struct Frame {
     /// The inputs are saved as an operation saves them: by a checkpoint around this one not at all.
     inputs: Vec<Saved>,
     wants: Vec<bool>,
-    random: Option<(Device, Stream)>,
+    /// What the region has drawn, if it is to draw the same again.
+    draws: Option<Draws>,
     autocast: Option<DType>,
     options: CheckpointOptions,
     kept: Mutex<Vec<(Dims, DType)>>,
@@ -138,12 +138,12 @@ pub fn checkpoint<R: Outcome>(
     let f = Arc::new(f);
     let again = f.clone();
     let given: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
-    let random = inputs.first().filter(|_| options.preserve_rng_state).map(|x| (x.device(), x.device().stream()));
+    let draws = options.preserve_rng_state.then(Draws::default);
     let frame = Arc::new(Frame {
         f: Box::new(move |x| again(x).outcome().map(drop)),
         inputs: inputs.iter().map(|x| Saved::new("checkpoint", x, x.gradient_edge(), None)).collect(),
         wants: inputs.iter().map(|x| x.requires_grad()).collect(),
-        random,
+        draws,
         autocast: autocast_dtype(),
         options,
         kept: Mutex::default(),
@@ -161,7 +161,11 @@ pub fn checkpoint<R: Outcome>(
         move |&number: &usize| unpacking.value(number),
         move |_| keeping.keeps(),
     );
-    let ys = with_witness(frame.witness(Frame::choose), || f(&given));
+    let run = || with_witness(frame.witness(Frame::choose), || f(&given));
+    let ys = match &frame.draws {
+        Some(draws) => noting(draws.clone(), run),
+        None => run(),
+    };
     frame.complete.store(true, Ordering::Relaxed);
     ys
 }
@@ -253,13 +257,16 @@ impl Frame {
             let x = saved.unpack_alone()?.untracked();
             inputs.push(if wants { x.requires_grad_(true)? } else { x });
         }
-        let before = self.random.as_ref().map(|(device, stream)| (device, device.set_stream(*stream)));
         let count = self.kept.lock().len();
         let found: Arc<Mutex<Vec<Option<Tensor>>>> = Arc::default();
         // Without unwinding there is no way out of the middle of a region.
         let (finding, early) = (found.clone(), self.options.early_stop && cfg!(panic = "unwind"));
         // The tangents of what was saved are kept beside it.
-        let again = || without_tangents(|| with_witness(self.witness(Frame::reuse), || (self.f)(&inputs)));
+        let compute = || without_tangents(|| with_witness(self.witness(Frame::reuse), || (self.f)(&inputs)));
+        let again = || match &self.draws {
+            Some(draws) => repeating(draws.clone(), compute),
+            None => compute(),
+        };
         let run = catch_unwind(AssertUnwindSafe(|| {
             let _modes = (recording(), cast_to(self.autocast));
             let _scope = saved_tensors_hooks(
@@ -277,9 +284,6 @@ impl Frame {
             );
             again()
         }));
-        if let Some((device, stream)) = before {
-            device.set_stream(stream);
-        }
         match run {
             Err(panic) if !panic.is::<Enough>() => resume_unwind(panic),
             Err(_) => {}

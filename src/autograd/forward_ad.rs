@@ -41,10 +41,11 @@ pub fn dual_level() -> Result<DualLevel> {
     Ok(enter())
 }
 
-/// A view of a tensor that has a tangent.
+/// A view of a tensor that has a tangent. Changes in place of the view, and of views of it, carry the tangent on; those of
+/// the tensor are seen by the view, and leave its tangent as it is.
 ///
 /// # Errors
-/// Outside of a level.
+/// Outside of a level, and if the tensor has a tangent already.
 ///
 /// # Panics
 /// If shape, dtype or device of the tangent are not the tensor's, or the elements are no floats.
@@ -56,6 +57,10 @@ pub fn make_dual(primal: &Tensor, tangent: &Tensor) -> Result<Tensor> {
     let Some(&level) = levels().last() else {
         return Err(Error::new(Kind::Graph, "make_dual: tensors have tangents only inside of a dual_level"));
     };
+    if primal.tangent(level).is_some() {
+        let shape = primal.shape();
+        return Err(Error::new(Kind::Graph, format!("make_dual: the tensor of shape {shape:?} has a tangent already")));
+    }
     Ok(with_tangent(primal, tangent, level))
 }
 
@@ -87,14 +92,16 @@ pub(crate) fn expect_tangent(op: &str, primal: &Tensor, tangent: &Tensor) {
 
 #[track_caller]
 pub(crate) fn with_tangent(primal: &Tensor, tangent: &Tensor, level: u64) -> Tensor {
-    let y = below(level, || primal.view_as_itself());
+    let (y, _) = without_tangent(primal, level);
     y.set_tangent(level, tangent.clone());
     y
 }
 
 #[track_caller]
 pub(crate) fn without_tangent(x: &Tensor, level: u64) -> (Tensor, Option<Tensor>) {
-    (below(level, || x.view_as_itself()), x.tangent(level))
+    let y = below(level, || x.view_as_itself());
+    y.0.meta.lock().own = Some(level);
+    (y, x.tangent(level))
 }
 
 /// What `g` contributes to `Σ ⟨y, ẋ⟩`: the walk from every `y` back to `g`, with `ẋ` in the place of its gradient.

@@ -46,7 +46,8 @@ where
 impl Tensor {
     /// Calls `hook` with the gradient of this tensor whenever backward has it complete. A tensor it returns takes the
     /// gradient's place. Hooks run in the order they were registered, with recording off unless backward creates a graph.
-    /// They belong to the node that made the tensor: after a change in place they see the gradient of what was there before.
+    /// They belong to the node that made the tensor: after a change in place they see the gradient of what was there before,
+    /// and those of a view, of what used it before.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};

@@ -1,10 +1,12 @@
 //! What autograd lets a user ask of a tensor: whether it is recorded, and which gradient it has stored.
 
+use crate::dtype::DType;
 use crate::error::{Error, Kind, Result, misuse};
 use crate::tensor::Tensor;
-use crate::tensor::cuts::Cuts;
+use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::mode::{is_inference, site};
 use crate::tensor::node::Edge;
+use std::sync::Weak;
 
 impl Tensor {
     /// Whether operations on this tensor shall be recorded; gives the tensor itself back.
@@ -61,11 +63,10 @@ impl Tensor {
             return Err(Error::new(Kind::Graph, format!("detach_: a view, of shape {shape:?}; use detach")));
         }
         if self.requires_grad() {
-            self.0.meta.lock().cuts = Cuts::at(site());
+            self.0.meta.lock().cuts = Cuts::at(CutBy::Detach, site());
         }
         // Views keep the history that they have.
-        let history = self.0.meta.lock().history;
-        self.take_history(None, None, history);
+        self.take_history(None, None);
         self.0.meta.lock().requires_grad = false;
         Ok(self)
     }
@@ -106,10 +107,52 @@ impl Tensor {
         cell.rebind(cell.value(), site());
     }
 
+    /// The type that backward gives the gradient of this tensor: its own, unless [`Tensor::set_grad_dtype`] says another.
+    pub fn grad_dtype(&self) -> DType {
+        self.0.meta.lock().grad_dtype.unwrap_or(self.dtype())
+    }
+
+    /// Lets a leaf have its gradient in another type, as a narrow parameter whose gradients add up in `F32`. It holds for what is
+    /// recorded from now on.
+    ///
+    /// ```
+    /// use wgrad::{DType, Device, Tensor};
+    /// let w = Tensor::ones([2], (&Device::cpu(), DType::F16)).requires_grad_(true)?;
+    /// w.set_grad_dtype(DType::F32)?;
+    /// (&w * 3.0).sum().backward()?;
+    /// assert_eq!(w.grad().unwrap().dtype(), DType::F32);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If this is no leaf, or has a gradient of another type already.
+    ///
+    /// # Panics
+    /// If the type is no float.
+    ///
+    /// Source: [torch.Tensor.grad_dtype](https://docs.pytorch.org/docs/main/generated/torch.Tensor.grad_dtype.html).
+    #[track_caller]
+    pub fn set_grad_dtype(&self, dtype: DType) -> Result<()> {
+        if !dtype.is_float() {
+            misuse("set_grad_dtype", format!("{dtype}, for a tensor of shape {:?}, is no float", self.shape()));
+        }
+        let refuse = |why: String| Err(Error::new(Kind::Graph, format!("set_grad_dtype: {why}")));
+        if !self.is_leaf() {
+            return refuse(format!("only leaves, not a result of shape {:?}", self.shape()));
+        }
+        let mut meta = self.0.meta.lock();
+        if let Some(g) = meta.grad.as_ref().filter(|g| g.dtype() != dtype) {
+            return refuse(format!("there is a gradient of type {} already, not {dtype}; zero_grad first", g.dtype()));
+        }
+        // Graphs that were recorded before keep the node they have.
+        (meta.grad_dtype, meta.accumulator) = (Some(dtype), Weak::new());
+        Ok(())
+    }
+
     /// Stores a gradient, or none.
     ///
     /// # Panics
-    /// If shape, dtype or device are not this tensor's, or it is this tensor itself.
+    /// If shape and device are not this tensor's, the dtype is not [`Tensor::grad_dtype`], or it is this tensor itself.
     #[track_caller]
     pub fn set_grad(&self, grad: Option<Tensor>) {
         if let Some(g) = &grad {
@@ -117,14 +160,14 @@ impl Tensor {
                 misuse("set_grad", format!("a tensor of shape {:?} cannot be its own gradient", self.shape()));
             }
             self.expect_same_device("set_grad", g);
-            if g.shape() != self.shape() || g.dtype() != self.dtype() {
+            if g.shape() != self.shape() || g.dtype() != self.grad_dtype() {
                 misuse(
                     "set_grad",
                     format!(
                         "the gradient is {} of shape {:?}, the tensor {} of {:?}",
                         g.dtype(),
                         g.shape(),
-                        self.dtype(),
+                        self.grad_dtype(),
                         self.shape()
                     ),
                 );

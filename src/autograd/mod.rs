@@ -14,11 +14,10 @@ mod gradcheck;
 pub mod graph;
 mod hooks;
 mod leaf;
+mod modes;
 
 pub use crate::ops::composite::by_definition;
-pub use crate::tensor::mode::{
-    GradGuard, enable_grad, inference_mode, is_grad_enabled, is_inference, no_grad, set_grad_enabled,
-};
+pub use crate::tensor::cuts::CutBy;
 pub use crate::tensor::node::{CreationHookGuard, Node, node_creation_hook};
 pub use crate::tensor::saved::{
     SavedTensorsGuard, allow_mutation_on_saved_tensors, disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks,
@@ -31,6 +30,7 @@ pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
 pub(crate) use hooks::{List, push};
+pub use modes::{GradGuard, enable_grad, inference_mode, is_grad_enabled, is_inference, no_grad, set_grad_enabled};
 
 use crate::error::{Error, Kind, Result};
 use crate::func::{Batch, Randomness};
@@ -86,8 +86,8 @@ pub struct GradOptions {
     pub retain_graph: Option<bool>,
     /// Record the pass itself, so that the results can be differentiated again.
     pub create_graph: bool,
-    /// Whether an input that the outputs do not depend on, or that needs no gradient, gives `None` instead of an error: only
-    /// with `materialize_grads`, unless it is said.
+    /// Whether an input that the outputs do not depend on gives `None` instead of an error: only with `materialize_grads`,
+    /// unless it is said.
     pub allow_unused: Option<bool>,
     /// Give zeros for such an input.
     pub materialize_grads: bool,
@@ -109,8 +109,8 @@ pub struct GradOptions {
 /// ```
 ///
 /// # Errors
-/// If an output needs no gradient or is no scalar and has no gradient given, if an input is not part of the graph (unless
-/// `allow_unused`), or if the graph was freed or a saved value changed in place.
+/// If an output needs no gradient or is no scalar and has no gradient given, if an input needs no gradient, or is not part of
+/// the graph (unless `allow_unused`), or if the graph was freed or a saved value changed in place.
 ///
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
@@ -123,7 +123,7 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Re
     if options.materialize_grads && !unused {
         return Err(Error::new(Kind::Graph, "grad: materialize_grads gives zeros for what allow_unused refuses"));
     }
-    if let Some(i) = edges.iter().position(Option::is_none).filter(|_| !unused) {
+    if let Some(i) = edges.iter().position(Option::is_none) {
         let shape = inputs[i].shape();
         return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
     }

@@ -31,12 +31,38 @@ pub fn jacrev<A: Tree, R: Outcome>(f: impl Fn(&A) -> R) -> impl Fn(&A) -> Result
 where
     R::Tree: Each,
 {
+    jacrev_in_chunks(f, None)
+}
+
+/// [`jacrev`] of at most so many rows at once, which need less memory at a time.
+///
+/// ```
+/// use wgrad::{Device, Tensor, func::jacrev_in_chunks};
+/// let x = Tensor::new([1.0, 2.0, 3.0], &Device::cpu());
+/// let j = jacrev_in_chunks(|x: &Tensor| x.square(), 2)(&x)?;
+/// assert_eq!(j.to_vec::<f32>()?, [2.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 6.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`jacrev`].
+///
+/// # Panics
+/// As [`jacrev`].
+pub fn jacrev_in_chunks<A: Tree, R: Outcome>(
+    f: impl Fn(&A) -> R,
+    chunk_size: impl Into<Option<usize>>,
+) -> impl Fn(&A) -> Result<<R::Tree as Each>::Each<A>>
+where
+    R::Tree: Each,
+{
+    let options = VmapOptions { chunk_size: chunk_size.into(), ..same_draws() };
     move |x| {
         let (y, pull) = vjp(&f, x)?;
         let (outputs, inputs) = (y.tensors(), x.tensors());
         let rows = rows_of(&outputs);
         // One row for each element of each output.
-        let g = vmap_with(|v: &Vec<Tensor>| pull(&y.with(&mut v.iter().cloned())), same_draws())(&rows)?.tensors();
+        let g = vmap_with(|v: &Vec<Tensor>| pull(&y.with(&mut v.iter().cloned())), options.clone())(&rows)?.tensors();
         let mut blocks = Vec::new();
         for (start, y) in starts(&outputs).zip(&outputs) {
             let block = |(g, x): (&Tensor, &Tensor)| {

@@ -2,7 +2,7 @@
 
 use super::trace::Trace;
 use super::tree::{Outcome, Tree};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::tensor::Tensor;
 
 /// The function that gives the gradient of a function of one element, with respect to all tensors it takes.
@@ -51,6 +51,38 @@ pub fn value_and_grad<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -
         let trace = Trace::of("value_and_grad", &f, x)?;
         let g = trace.pull(&[trace.scalar("value_and_grad")?], false)?;
         Ok((trace.value(), g))
+    }
+}
+
+/// [`value_and_grad`] of a function that gives other tensors beside the one to be differentiated: the first of the pair is
+/// what is differentiated, the second is given back as it is.
+///
+/// ```
+/// use wgrad::{Device, Tensor, func::value_and_grad_aux};
+/// let f = |x: &Tensor| (x.square().sum(), x * 2.0);
+/// let ((y, twice), g) = value_and_grad_aux(f)(&Tensor::new([1.0, 2.0], &Device::cpu()))?;
+/// assert_eq!((y.item()?, twice.to_vec::<f32>()?, g.to_vec::<f32>()?), (5.0, vec![2.0, 4.0], vec![2.0, 4.0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`grad`].
+///
+/// # Panics
+/// As [`grad`].
+pub fn value_and_grad_aux<A: Tree, B: Tree, R: Outcome<Tree = (Tensor, B)>>(
+    f: impl Fn(&A) -> R,
+) -> impl Fn(&A) -> Result<((Tensor, B), A)> {
+    move |x| {
+        let trace = Trace::of("value_and_grad_aux", &f, x)?;
+        let (y, aux) = trace.value();
+        if y.numel() != 1 {
+            let shape = y.shape();
+            return Err(Error::new(Kind::Graph, format!("value_and_grad_aux: wants one element, not shape {shape:?}")));
+        }
+        let nothing = aux.tensors().into_iter().map(|aux| aux.zeros_like());
+        let g = trace.pull(&[y.ones_like()].into_iter().chain(nothing).collect::<Vec<_>>(), false)?;
+        Ok(((y, aux), g))
     }
 }
 

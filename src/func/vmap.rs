@@ -4,6 +4,8 @@ use super::batch::Batch;
 use super::tree::{Outcome, Tree};
 use crate::error::{Result, misuse};
 use crate::shape::axis;
+use crate::tensor::Tensor;
+use crate::tensor::draws::{Draws, noting, repeating};
 use crate::tensor::hole::Randomness;
 
 /// Which dimension of each tensor is the batch: one number for all tensors, or a tuple, an array or a `Vec` with one for
@@ -32,6 +34,8 @@ pub struct VmapOptions {
     pub out_dims: BatchDims,
     /// What random operations mean inside.
     pub randomness: Randomness,
+    /// At most so many elements at once, one chunk after the other, which need less memory at a time; all at once without.
+    pub chunk_size: Option<usize>,
 }
 
 /// A function of one element as a function of a batch of them. `f` runs once: the operations it records are done for all
@@ -98,6 +102,9 @@ pub fn vmap_with<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, options: VmapOptions)
             misuse("vmap", format!("the inputs are batches of different sizes: {sizes:?}"));
         }
 
+        if let Some(chunk) = options.chunk_size.filter(|&chunk| chunk < size) {
+            return in_chunks(&f, x, &options, &dims, size, chunk.max(1));
+        }
         let mut batch = Batch::of(size, wholes.iter().flatten().next().expect("one has a size"));
         let mut inside = Vec::new();
         for (x, whole) in inputs.iter().zip(&wholes) {
@@ -130,6 +137,38 @@ pub fn vmap_with<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, options: VmapOptions)
         }
         Ok(y.with(&mut results.into_iter()))
     }
+}
+
+/// [`vmap_with`] of some elements after the others.
+#[track_caller]
+fn in_chunks<A: Tree, R: Outcome>(
+    f: &dyn Fn(&A) -> R,
+    x: &A,
+    options: &VmapOptions,
+    dims: &[Option<isize>],
+    size: usize,
+    chunk: usize,
+) -> Result<R::Tree> {
+    let inputs = x.tensors();
+    let some = vmap_with(f, VmapOptions { chunk_size: None, ..options.clone() });
+    let (mut parts, draws) = (Vec::new(), Draws::default());
+    for start in (0..size).step_by(chunk) {
+        let len = chunk.min(size - start);
+        let part = |(x, dim): (&Tensor, &Option<isize>)| dim.map_or_else(|| x.clone(), |d| x.narrow(d, start, len));
+        let x = x.with(&mut inputs.iter().zip(dims).map(part));
+        parts.push(match options.randomness {
+            Randomness::Same if start == 0 => noting(draws.clone(), || some(&x))?,
+            Randomness::Same => repeating(draws.clone(), || some(&x))?,
+            Randomness::Different | Randomness::Error => some(&x)?,
+        });
+    }
+    let tensors: Vec<Vec<Tensor>> = parts.iter().map(Tree::tensors).collect();
+    let dims = options.out_dims.of("out_dims", &parts[0].parts());
+    let whole = |(i, dim): (usize, &Option<isize>)| match dim {
+        Some(dim) => Tensor::cat(&tensors.iter().map(|part| part[i].clone()).collect::<Vec<_>>(), *dim),
+        None => tensors[0][i].clone(),
+    };
+    Ok(parts[0].with(&mut dims.iter().enumerate().map(whole)))
 }
 
 impl BatchDims {

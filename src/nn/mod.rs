@@ -27,6 +27,7 @@ mod container;
 mod conv;
 mod dropout;
 mod embedding;
+mod functional;
 mod hooks;
 pub mod init;
 mod layer;
@@ -52,6 +53,7 @@ pub use container::{Flatten, Identity, Lambda, ModuleDict, ModuleList, Sequentia
 pub use conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use embedding::{Embedding, EmbeddingBag};
+pub use functional::functional_call;
 pub use hooks::{HookedCall, Hooks};
 pub use linear::{Bilinear, Linear};
 pub use load::LoadReport;

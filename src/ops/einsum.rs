@@ -62,7 +62,11 @@ impl Tensor {
         let (y, ly) = summed(&y, &ly, |l| result.contains(l));
         let order: Dims =
             result.iter().map(|l| ly.iter().position(|m| m == l).expect("every letter is there")).collect();
-        if order.iter().copied().eq(0..order.len()) { y } else { y.permute(&order[..]) }
+        match order.iter().copied().eq(0..order.len()) {
+            true if operands.iter().any(|x| x.is_same(&y)) => y.view_as_itself(),
+            true => y,
+            false => y.permute(&order[..]),
+        }
     }
 }
 

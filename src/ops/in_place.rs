@@ -5,9 +5,10 @@ use crate::ops::map::Arg;
 use crate::ops::scatter::Combine;
 use crate::shape::{Dims, broadcast};
 use crate::tensor::autocast::no_autocast;
-use crate::tensor::cuts::Cuts;
+use crate::tensor::cuts::{CutBy, Cuts};
+use crate::tensor::dual::{below, without_tangents};
 use crate::tensor::hole::escapes;
-use crate::tensor::mode::{is_grad_enabled, is_inference, site};
+use crate::tensor::mode::{at_site, is_grad_enabled, is_inference, site};
 use crate::tensor::node::{Edge, record};
 use crate::tensor::{Made, Tensor, View};
 
@@ -192,13 +193,25 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn before(&self, op: &str) -> Result<Tensor> {
         self.expect_changeable(op)?;
-        Ok(self.remembered(if is_grad_enabled() { self.gradient_edge() } else { None }))
+        Ok(self.remembered(if is_grad_enabled() { self.replaced_edge() } else { None }))
+    }
+
+    /// Where the gradient of what is about to be replaced goes: from a part of a base to the base by a way of its own, since
+    /// the hooks of a view are for those who have read it.
+    #[track_caller]
+    fn replaced_edge(&self) -> Option<Edge> {
+        match &self.0.view {
+            Some(View { base, replay }) if base.requires_grad() => {
+                at_site(site(), || without_tangents(|| replay.apply(base))).gradient_edge()
+            }
+            _ => self.gradient_edge(),
+        }
     }
 
     /// Whether this may be changed in place.
     #[track_caller]
     pub(crate) fn expect_changeable(&self, op: &str) -> Result<()> {
-        let (recording, base, shape) = (is_grad_enabled(), self.base(), self.shape());
+        let (recording, base, shape) = (is_grad_enabled(), self.root(), self.shape());
         let refuse = |why: String| Err(Error::new(Kind::InPlace, format!("{op}: {why}")));
         if self.is_inference() && !is_inference() {
             return refuse(format!(
@@ -248,6 +261,11 @@ impl Tensor {
         self.0.view.as_ref().map_or(self, |view| &view.base)
     }
 
+    /// The base of the base, if that is a dual tensor, and so on.
+    fn root(&self) -> &Tensor {
+        std::iter::successors(Some(self), |x| x.0.view.as_ref().map(|view| &view.base)).last().expect("this is one")
+    }
+
     /// Binds a new value to the storage, which views share, and tells the graph.
     #[track_caller]
     pub(crate) fn rebind(&self, op: &str, new: Tensor) -> &Tensor {
@@ -259,7 +277,7 @@ impl Tensor {
             misuse(op, format!("the result is {}, which {} storage cannot hold", new.dtype(), self.dtype()));
         }
         let new = new.cast(self.dtype());
-        Cuts::of(&[&new]).carry(&[self, self.base()]);
+        Cuts::of(&[&new]).carry(&[self, self.base(), self.root()]);
         let cell = &self.0.cell;
         let stored = cell.value();
         let value = if self.0.layout.is_whole(stored.numel()) {
@@ -297,20 +315,26 @@ impl Tensor {
         if !(is_dual || recording && (is_known(new) || is_known(base))) {
             return;
         }
-        let after = match &self.0.view {
-            Some(View { replay, .. }) => {
-                base.remembered(base.gradient_edge()).write_lying(base.0.layout.clone(), replay.clone(), new)
-            }
-            None => new.clone(),
-        };
-        let (edge, dual) = after.history();
-        // Tangents follow the elements whether backward is recorded or not.
-        let edge = if recording { edge } else { base.history().0 };
-        let history = base.0.meta.lock().history + 1;
-        base.take_history(edge, dual, history);
-        if self.0.view.is_some() {
+        let (mut edge, dual) = new.history();
+        let own = self.0.meta.lock().own;
+        if let Some(View { replay, .. }) = &self.0.view {
+            let write = || {
+                let before = base.remembered(base.gradient_edge());
+                base.adopt(&before.write_lying(base.0.layout.clone(), replay.clone(), new));
+            };
+            own.map_or_else(write, |level| below(level, write));
             // It is the replay of its base from now on, wherever it was made.
             self.0.meta.lock().made = Made::Recorded;
+            if own.is_some() {
+                edge = self.refreshed().grad_fn.clone();
+            }
+        } else if !recording {
+            // Tangents follow the elements whether backward is recorded or not.
+            edge = self.history().0;
+        }
+        if own.is_some() || self.0.view.is_none() {
+            self.take_history(edge, dual);
+            self.0.meta.lock().history += 1;
         }
         // A rule that reads its result reads this storage, and notices when it is changed again.
         if let Some(edge) = new.history().0 {
@@ -329,7 +353,8 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         let y = self.untracked();
-        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(site()) } else { self.0.meta.lock().cuts.clone() };
+        let own = || self.0.meta.lock().cuts.clone();
+        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(CutBy::Detach, site()) } else { own() };
         y
     }
 

@@ -126,7 +126,7 @@ impl Tensor {
             };
             y = y.resampled(2 + d, &Arc::new(taps));
         }
-        y.cast(self.dtype())
+        y.cast(self.dtype()).apart_from(self)
     }
 }
 

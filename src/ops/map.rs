@@ -8,8 +8,9 @@ use crate::ops::row::{Row, RowKind};
 use crate::shape::{Dims, Layout, broadcast};
 use crate::tensor::Tensor;
 use crate::tensor::autocast;
+use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::device::Device;
-use crate::tensor::mode::site;
+use crate::tensor::mode::{is_grad_enabled, site};
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands, Value};
 use smallvec::SmallVec;
@@ -138,10 +139,14 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
     let value = record_value(Op::Map(row), operands, shape, row.result(compute), &device);
     let y = Tensor::from_value(value).cast_value(dtype);
 
+    let inputs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
     if !dtype.is_float() {
+        // A mask is no path: what it chooses from has its own.
+        if dtype != DType::Bool {
+            Cuts::of(&inputs).carry(&[&y]);
+        }
         return y;
     }
-    let inputs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
     if row.grads.len() < inputs.len() && inputs[row.grads.len()..].iter().any(|x| x.is_tracked()) {
         misuse(row.name, "has no gradient for this operand, which requires one");
     }
@@ -316,6 +321,8 @@ impl Tensor {
         let x = if self.0.layout.overlaps() { self.untracked().copy() } else { self.snapshot() };
         let y = x.cast_value(dtype);
         if !dtype.is_float() {
+            let is_cut = is_grad_enabled() && self.requires_grad();
+            if is_cut { Cuts::at(CutBy::Cast, site()) } else { Cuts::of(&[self]) }.carry(&[&y]);
             return y;
         }
         let from = self.dtype();

@@ -69,7 +69,7 @@ impl Tensor {
         for (i, pair) in pad.chunks(2).enumerate().filter(|(_, pair)| *pair != [0, 0]) {
             y = y.pad_dim(self.rank() - 1 - i, pair[0], pair[1], mode);
         }
-        if y.is_same(self) { self.copy() } else { y }
+        y.apart_from(self)
     }
 
     #[track_caller]

@@ -89,7 +89,7 @@ impl Tensor {
             misuse("movedim", format!("{from:?} and {to:?} differ in length, for shape {:?}", self.shape()));
         }
         if source.is_empty() {
-            return self.clone();
+            return self.view_as_itself();
         }
         // Checks that no dimension is named twice.
         let moved = axes("movedim", self.shape(), &source[..]);
@@ -124,10 +124,10 @@ impl Tensor {
     #[track_caller]
     pub fn t(&self) -> Tensor {
         match self.rank() {
-            0 | 1 => self.clone(),
-            2 => {
+            0..=2 => {
+                let order: &[usize] = if self.rank() == 2 { &[1, 0] } else { &[0][..self.rank()] };
                 let t = |x: &Tensor| x.t();
-                self.viewed("TBackward0", self.0.layout.permute(&[1, 0]), t, t)
+                self.viewed("TBackward0", self.0.layout.permute(order), t, t)
             }
             _ => misuse("t", format!("{:?} is no matrix; name the dimensions with transpose", self.shape())),
         }

@@ -294,7 +294,7 @@ impl Tensor {
         for (d, &size) in sizes.iter().enumerate() {
             y = y.resampled(first + d, &Arc::new(Taps::adaptive(self.shape()[first + d], size)));
         }
-        y.cast(self.dtype())
+        y.cast(self.dtype()).apart_from(self)
     }
 
     #[track_caller]

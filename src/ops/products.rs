@@ -232,7 +232,7 @@ impl Tensor {
     #[track_caller]
     pub fn chain_matmul(matrices: &[Tensor]) -> Tensor {
         match matrices {
-            [x] => x.clone(),
+            [x] => x.copy(),
             _ => Tensor::multi_dot(matrices),
         }
     }
@@ -259,7 +259,7 @@ impl Tensor {
             }
             left >>= 1;
             if left == 0 {
-                return y.expect("the highest bit is set");
+                return y.expect("the highest bit is set").apart_from(self);
             }
             power = power.matmul(&power);
         }

@@ -130,6 +130,13 @@ impl Tensor {
         if self.is_contiguous() { self.clone() } else { self.copy() }
     }
 
+    /// This result, or a copy of it if it shares storage with an operand: where PyTorch computes, a change in place must
+    /// not reach the operand.
+    #[track_caller]
+    pub(crate) fn apart_from(&self, x: &Tensor) -> Tensor {
+        if self.shares_storage(x) { self.copy() } else { self.clone() }
+    }
+
     /// A copy with storage of its own. Derivative: 1.
     #[track_caller]
     pub fn copy(&self) -> Tensor {

@@ -109,6 +109,9 @@ impl Tensor {
         if self.rank() == 0 {
             return self.reshape(1);
         }
+        if start == end {
+            return self.clone();
+        }
         let mut shape = Dims::from_slice(&self.shape()[..start]);
         shape.push(numel(&self.shape()[start..=end]));
         shape.extend_from_slice(&self.shape()[end + 1..]);

@@ -71,6 +71,6 @@ impl Tensor {
     fn rearranged(&self, n: usize, split: &[usize], order: &[usize], joined: &[usize]) -> Tensor {
         let shape = |rest: &[usize]| -> Dims { self.shape()[..n].iter().chain(rest).copied().collect() };
         let order: Dims = (0..n).chain(order.iter().copied()).collect();
-        self.reshape(&shape(split)[..]).permute(&order[..]).reshape(&shape(joined)[..])
+        self.reshape(&shape(split)[..]).permute(&order[..]).reshape(&shape(joined)[..]).apart_from(self)
     }
 }

@@ -40,7 +40,7 @@ impl Tensor {
     #[track_caller]
     fn restrided(&self, layout: Layout) -> Tensor {
         let stored = self.0.cell.value().numel();
-        let base = self.0.view.as_ref().map_or(self, |view| &view.base);
+        let base = self.0.view.as_ref().filter(|_| self.0.meta.lock().own.is_none()).map_or(self, |view| &view.base);
         let plain = base.0.layout.is_whole(stored);
         let again = layout.clone();
         // Made from the base in one step: what the views between leave out is in the storage all the same.

@@ -23,8 +23,10 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let view = match &self.0.view {
-            Some(View { base, replay: first }) => View { base: base.clone(), replay: first.then(replay) },
-            None => View { base: self.clone(), replay: Replay::new(replay) },
+            Some(View { base, replay: first }) if self.0.meta.lock().own.is_none() => {
+                View { base: base.clone(), replay: first.then(replay) }
+            }
+            _ => View { base: self.clone(), replay: Replay::new(replay) },
         };
         self.viewed_from(name, layout, view, rule)
     }
@@ -39,7 +41,7 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let made = if is_grad_enabled() { Made::Recorded } else { Made::Unrecorded };
-        let meta = Meta { history: view.base.0.meta.lock().history, made, ..Meta::default() };
+        let meta = Meta { seen: view.base.0.meta.lock().history, made, ..Meta::default() };
         let y = Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), meta, Some(view));
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
     }
@@ -176,7 +178,7 @@ impl Tensor {
         };
         let mut expanded = Vec::with_capacity(tensors.len());
         for x in tensors {
-            expanded.push(x.expand(&shape[..]));
+            expanded.push(x.expanded(&shape));
         }
         expanded
     }

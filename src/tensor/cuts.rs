@@ -1,21 +1,46 @@
-//! The lines where `detach` cut histories off: they go along with tensors, and stay on the nodes that read them.
+//! The lines where histories were cut off: they go along with tensors, and stay on the nodes that read them.
 
 use crate::tensor::Tensor;
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Lines of calls of `detach`: each once, and hardly ever any.
+/// What has cut a history off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutBy {
+    /// [`Tensor::detach`], or its twin in place.
+    Detach,
+    /// A guard that stops recording, such as [`no_grad`](crate::autograd::no_grad).
+    NoGrad,
+    /// A cast of floats to a type that has no gradients.
+    Cast,
+}
+
+impl fmt::Display for CutBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CutBy::Detach => "detach",
+            CutBy::NoGrad => "no_grad",
+            CutBy::Cast => "cast",
+        })
+    }
+}
+
+/// A line, and what it did.
+type Line = (CutBy, &'static Location<'static>);
+
+/// Lines that cut: each once, and hardly ever any.
 #[derive(Clone, Default)]
-pub(crate) struct Cuts(Option<Arc<Vec<&'static Location<'static>>>>);
+pub(crate) struct Cuts(Option<Arc<Vec<Line>>>);
 
 /// Whether there ever was a cut: until then nothing is looked for.
 static ANY: AtomicBool = AtomicBool::new(false);
 
 impl Cuts {
-    pub fn at(line: &'static Location<'static>) -> Cuts {
+    pub fn at(by: CutBy, line: &'static Location<'static>) -> Cuts {
         ANY.store(true, Ordering::Relaxed);
-        Cuts(Some(Arc::new(vec![line])))
+        Cuts(Some(Arc::new(vec![(by, line)])))
     }
 
     /// Those that the inputs of an operation without a path to any leaf have behind them.
@@ -42,11 +67,11 @@ impl Cuts {
         }
     }
 
-    pub fn lines(&self) -> &[&'static Location<'static>] {
+    pub fn lines(&self) -> &[Line] {
         self.0.as_ref().map_or(&[], |lines| lines)
     }
 
-    fn add(&mut self, other: &Cuts) {
+    pub fn add(&mut self, other: &Cuts) {
         let new = other.lines().iter().filter(|line| !self.lines().contains(line));
         let new: Vec<_> = new.copied().collect();
         match &mut self.0 {

@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
 use crate::tensor::backend::{Arg, Backend, Graph, Input, Node, Read, Source, Stats};
+use crate::tensor::draws::{self, Draw};
 use crate::tensor::hole::varying;
 use crate::tensor::value::{Buffer, Operands, Value};
 use parking_lot::Mutex;
@@ -67,7 +68,7 @@ impl Device {
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     pub fn manual_seed(&self, seed: u64) {
-        *self.0.random.lock() = Stream { seed, stream: 0 };
+        self.set_stream(Stream { seed, stream: 0 });
     }
 
     /// Plays what is pending and waits until the device has done it.
@@ -174,19 +175,22 @@ impl Device {
         *self.0.random.lock()
     }
 
-    /// Sets which random numbers come next; gives those that would have come.
-    pub(crate) fn set_stream(&self, stream: Stream) -> Stream {
-        std::mem::replace(&mut *self.0.random.lock(), stream)
+    /// Sets which random numbers come next, unless they were noted.
+    pub(crate) fn set_stream(&self, stream: Stream) {
+        if !draws::is_repeating() {
+            *self.0.random.lock() = stream;
+        }
     }
 
     /// The next random numbers, and what a value of them depends on.
     #[track_caller]
-    pub(crate) fn next_stream(&self, op: &str) -> (Stream, Operands) {
-        let varying = varying(op);
-        let mut random = self.0.random.lock();
-        let stream = *random;
-        random.stream += 1;
-        (stream, varying)
+    pub(crate) fn next_stream(&self, op: &str) -> Draw {
+        let varying = if draws::is_repeating() { Operands::new() } else { varying(op) };
+        draws::next(|| {
+            let mut random = self.0.random.lock();
+            random.stream += 1;
+            (Stream { stream: random.stream - 1, ..*random }, varying)
+        })
     }
 
     /// The error of a value that could not be computed, where the device knows it without a wait.

@@ -138,15 +138,7 @@ impl Tensor {
     /// Gives a tensor that was just made a tangent.
     pub(crate) fn set_tangent(&self, level: u64, tangent: Tensor) {
         let dual = self.0.meta.lock().dual.get_or_insert_default().clone();
-        dual.lock().push((level, tangent));
-        LEVELS.with_borrow_mut(|levels| {
-            let level = levels.iter_mut().find(|l| l.id == level).expect("the level has not ended");
-            if level.carried.len() >= level.limit {
-                level.carried.retain(|dual| dual.strong_count() > 0);
-                level.limit = 2 * level.carried.len().max(32);
-            }
-            level.carried.push(Arc::downgrade(&dual));
-        });
+        add(&dual, level, tangent);
     }
 
     /// Whether this has a tangent of a level that may be seen.
@@ -169,6 +161,34 @@ impl Tensor {
         y.0.meta.lock().dual = self.refreshed().dual.clone();
         y
     }
+}
+
+fn add(dual: &Dual, level: u64, tangent: Tensor) {
+    dual.lock().push((level, tangent));
+    LEVELS.with_borrow_mut(|levels| {
+        let level = levels.iter_mut().find(|l| l.id == level).expect("the level has not ended");
+        if level.carried.len() >= level.limit {
+            level.carried.retain(|dual| dual.strong_count() > 0);
+            level.limit = 2 * level.carried.len().max(32);
+        }
+        level.carried.push(Arc::downgrade(dual));
+    });
+}
+
+/// Tangents that a tensor is to have, with those of hidden levels that it has already.
+pub(crate) fn beside_hidden(new: Option<Dual>, old: Option<Dual>) -> Option<Dual> {
+    let hidden: SmallVec<[u64; 2]> =
+        LEVELS.with_borrow(|levels| levels.iter().filter(|level| level.hidden).map(|level| level.id).collect());
+    let tangents = |dual: Option<Dual>| dual.map(|dual| dual.lock().clone()).unwrap_or_default();
+    let mut kept = tangents(old.filter(|_| !hidden.is_empty()));
+    kept.retain(|(id, _)| hidden.contains(id));
+    if kept.is_empty() {
+        return new;
+    }
+    let dual = Dual::default();
+    kept.extend(tangents(new).into_iter().filter(|(id, _)| !hidden.contains(id)));
+    kept.into_iter().for_each(|(id, tangent)| add(&dual, id, tangent));
+    Some(dual)
 }
 
 /// Whether the results will have tangents; they get the place for them, so that nodes which save them see them later.
@@ -225,10 +245,10 @@ pub(crate) fn carry(
                     at_site(at, || transpose.map_or(Ok(None), |transpose| transpose(&g, pairs, since)))
                 })
             });
-            let failed = |error| Value::failed(error, Dims::from_slice(y.shape()), y.dtype(), &y.device(), at);
-            if let Some(tangent) = tangent.unwrap_or_else(|error| Some(Tensor::from_value(failed(error)))) {
-                y.set_tangent(level, tangent);
-            }
+            let shape = Dims::from_slice(y.shape());
+            let tangent = tangent.map(|t| t.unwrap_or_else(|| full(0.0, shape.clone(), y.dtype(), &y.device())));
+            let failed = |error| Value::failed(error, shape, y.dtype(), &y.device(), at);
+            y.set_tangent(level, tangent.unwrap_or_else(|error| Tensor::from_value(failed(error))));
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod autocast;
 pub mod backend;
 pub mod cuts;
 pub mod device;
+pub mod draws;
 pub mod dual;
 pub mod hole;
 pub mod mode;
@@ -22,7 +23,7 @@ use crate::error::misuse;
 use crate::shape::Layout;
 use cuts::Cuts;
 use device::Device;
-use dual::{Dual, with_all_tangents};
+use dual::{Dual, below, beside_hidden, with_all_tangents};
 use node::{Edge, Hooks, Node, NodeInner, PostHooks};
 use parking_lot::Mutex;
 use std::panic::Location;
@@ -128,6 +129,8 @@ impl Drop for Replay {
 pub(crate) struct Meta {
     pub requires_grad: bool,
     pub grad: Option<Tensor>,
+    /// The type of the gradient, if it is not the tensor's.
+    pub grad_dtype: Option<DType>,
     pub grad_fn: Option<Edge>,
     pub accumulator: Weak<NodeInner>,
     pub hooks: Hooks,
@@ -136,8 +139,12 @@ pub(crate) struct Meta {
     pub retains_grad: bool,
     /// The tangents of forward mode.
     pub dual: Option<Dual>,
-    /// How often in-place operations gave the base a new history; for a view, the one its `grad_fn` belongs to.
+    /// How often this tensor was given a new history.
     pub history: u64,
+    /// The history of the base that a view's `grad_fn` belongs to.
+    pub seen: u64,
+    /// Of a dual tensor, the level: its tangents, of this level and those inside it, are no part of its base's.
+    pub own: Option<u64>,
     pub made: Made,
     /// Where the history of this tensor was cut off; of no meaning for one that has a `grad_fn`.
     pub cuts: Cuts,
@@ -305,7 +312,7 @@ impl Tensor {
             return None;
         }
         let node = meta.accumulator.upgrade().unwrap_or_else(|| {
-            let node = NodeInner::accumulate(self, meta.hooks.clone());
+            let node = NodeInner::accumulate(self, meta.hooks.clone(), meta.grad_dtype);
             meta.accumulator = Arc::downgrade(&node);
             node
         });
@@ -316,18 +323,18 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn refreshed(&self) -> parking_lot::MutexGuard<'_, Meta> {
         if let Some(View { base, replay }) = &self.0.view {
-            let history = base.0.meta.lock().history;
-            let (own, made) = {
+            let history = base.refreshed().history;
+            let (seen, own, made, requires) = {
                 let meta = self.0.meta.lock();
-                (meta.history, meta.made)
+                (meta.seen, meta.own, meta.made, meta.requires())
             };
-            if own != history {
+            if seen != history {
                 let how = match made {
                     Made::Recorded | Made::Together => None,
                     Made::Unrecorded => Some("where nothing was recorded"),
                     Made::ByFunction => Some("by a function with a gradient rule of its own"),
                 };
-                if let Some(how) = how {
+                if let Some(how) = how.filter(|_| requires || base.requires_grad()) {
                     let shape = self.shape();
                     misuse(
                         "view",
@@ -336,10 +343,14 @@ impl Tensor {
                         ),
                     );
                 }
-                let _recording = mode::recording();
-                let again = with_all_tangents(|| replay.apply(base));
-                let (edge, dual) = again.history();
-                self.take_history(edge, dual, history);
+                let (_recording, at) = (mode::recording(), mode::site());
+                let take = || {
+                    let (edge, dual) = mode::at_site(at, || replay.apply(base)).history();
+                    self.take_history(edge, dual);
+                };
+                with_all_tangents(|| own.map_or_else(take, |level| below(level, take)));
+                let mut meta = self.0.meta.lock();
+                (meta.seen, meta.history) = (history, meta.history + 1);
             }
         }
         self.0.meta.lock()
@@ -353,9 +364,10 @@ impl Tensor {
         (meta.grad_fn.clone(), meta.dual.clone())
     }
 
-    /// Gives the tensor a gradient function and tangents: if the function is another one, hooks stay with the old one, a
-    /// wish to retain the gradient does not.
-    pub(crate) fn take_history(&self, edge: Option<Edge>, dual: Option<Dual>, history: u64) {
+    /// Gives the tensor a gradient function and tangents, but for those of hidden levels: if the function is another one,
+    /// hooks stay with the old one, a wish to retain the gradient does not.
+    pub(crate) fn take_history(&self, edge: Option<Edge>, dual: Option<Dual>) {
+        let dual = beside_hidden(dual, self.0.meta.lock().dual.clone());
         let mut meta = self.0.meta.lock();
         let is_same = match (&meta.grad_fn, &edge) {
             (Some(a), Some(b)) => Arc::ptr_eq(&a.node, &b.node) && a.output == b.output,
@@ -373,7 +385,6 @@ impl Tensor {
         if !is_same {
             meta.hooks = Hooks::default();
         }
-        meta.history = history;
         let old = (std::mem::replace(&mut meta.grad_fn, edge), std::mem::replace(&mut meta.dual, dual));
         // Dropped after the lock is released: it may be the end of a long chain.
         drop(meta);

@@ -17,15 +17,11 @@ thread_local! {
 struct Mode {
     recording: bool,
     inference: bool,
+    line: Option<&'static Location<'static>>,
 }
 
 impl Mode {
-    const DEFAULT: Mode = Mode { recording: true, inference: false };
-
-    fn begin(self) -> GradGuard {
-        MODE.set(self);
-        GradGuard { id: MODES.with(|modes| modes.push(self)), one_thread: PhantomData }
-    }
+    const DEFAULT: Mode = Mode { recording: true, inference: false, line: None };
 }
 
 /// Whether operations on this thread are recorded for backward.
@@ -33,57 +29,35 @@ pub fn is_grad_enabled() -> bool {
     MODE.get().recording
 }
 
-/// Stops recording for backward until the guard is dropped.
-///
-/// ```
-/// use wgrad::{Device, Tensor, autograd::no_grad};
-/// let x = Tensor::ones([2], &Device::cpu()).requires_grad_(true)?;
-/// {
-///     let _guard = no_grad();
-///     assert!(!(&x * 2.0).requires_grad());
-/// }
-/// assert!((&x * 2.0).requires_grad());
-/// # Ok::<(), wgrad::Error>(())
-/// ```
-pub fn no_grad() -> GradGuard {
+/// Stops recording until the guard is dropped: for what the library computes for itself, which cuts nobody's path off.
+pub(crate) fn no_grad() -> GradGuard {
     set_grad_enabled(false)
 }
 
-/// Records for backward, also inside [`no_grad`] but not inside [`inference_mode`], until the guard is dropped.
-pub fn enable_grad() -> GradGuard {
-    set_grad_enabled(true)
+/// Records for backward or not until the guard is dropped; of several guards the last one that is left counts.
+pub(crate) fn set_grad_enabled(enabled: bool) -> GradGuard {
+    let inference = is_inference();
+    begin(enabled && !inference, inference, None)
 }
 
-/// Records for backward or not until the guard is dropped; of several guards the last one that is left counts.
-pub fn set_grad_enabled(enabled: bool) -> GradGuard {
-    let inference = is_inference();
-    Mode { recording: enabled && !inference, inference }.begin()
+/// Begins a mode; `line` is the user's that stops recording.
+pub(crate) fn begin(recording: bool, inference: bool, line: Option<&'static Location<'static>>) -> GradGuard {
+    let mode = Mode { recording, inference, line };
+    MODE.set(mode);
+    GradGuard { id: MODES.with(|modes| modes.push(mode)), one_thread: PhantomData }
+}
+
+/// The user's line that has stopped recording.
+pub(crate) fn stopped_at() -> Option<&'static Location<'static>> {
+    MODE.get().line
 }
 
 /// Records in whatever mode: for graphs that the library makes for itself.
 pub(crate) fn recording() -> GradGuard {
-    Mode { recording: true, inference: is_inference() }.begin()
+    begin(true, is_inference(), None)
 }
 
-/// As [`no_grad`], and what is made can never become part of a graph: it cannot require grad, be saved for backward or,
-/// outside the mode, be changed in place. A copy made outside can.
-///
-/// ```
-/// use wgrad::{Device, Tensor, autograd::inference_mode};
-/// let y = {
-///     let _guard = inference_mode();
-///     Tensor::ones([2], &Device::cpu())
-/// };
-/// assert!(y.is_inference() && y.requires_grad_(true).is_err());
-/// assert!(y.copy().requires_grad_(true).is_ok());
-/// ```
-///
-/// Source: [torch.inference_mode](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html).
-pub fn inference_mode() -> GradGuard {
-    Mode { recording: false, inference: true }.begin()
-}
-
-/// Whether this thread is in [`inference_mode`].
+/// Whether this thread is in [`inference_mode`](crate::autograd::inference_mode).
 pub fn is_inference() -> bool {
     MODE.get().inference
 }

@@ -6,10 +6,10 @@
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
 use crate::shape::Dims;
-use crate::tensor::cuts::Cuts;
+use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::device::Device;
 use crate::tensor::dual;
-use crate::tensor::mode::{is_grad_enabled, site};
+use crate::tensor::mode::{is_grad_enabled, site, stopped_at};
 pub(crate) use crate::tensor::saved::Save;
 use crate::tensor::saved::Saved;
 use crate::tensor::scopes::Scopes;
@@ -132,9 +132,13 @@ pub(crate) fn record_all(
     saves: &[Save],
     rule: impl Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) {
-    let cuts = Cuts::of(inputs);
+    let mut cuts = Cuts::of(inputs);
     let has_tangents = dual::expect(ys, inputs);
-    if !is_grad_enabled() || !inputs.iter().any(|x| x.requires_grad()) {
+    let is_tracked = inputs.iter().any(|x| x.requires_grad());
+    if !is_grad_enabled() || !is_tracked {
+        if let Some(line) = stopped_at().filter(|_| is_tracked) {
+            cuts.add(&Cuts::at(CutBy::NoGrad, line));
+        }
         cuts.carry(ys);
         if has_tangents {
             dual::carry(ys, inputs, saves, &rule);
@@ -239,7 +243,7 @@ pub(crate) fn next_order() -> u64 {
 }
 
 impl NodeInner {
-    pub fn accumulate(leaf: &Tensor, hooks: Hooks) -> Arc<NodeInner> {
+    pub fn accumulate(leaf: &Tensor, hooks: Hooks, grad_dtype: Option<DType>) -> Arc<NodeInner> {
         leaf.0.device.live().nodes.fetch_add(1, Ordering::Relaxed);
         Arc::new(NodeInner {
             name: "AccumulateGrad",
@@ -247,7 +251,7 @@ impl NodeInner {
             order: u64::MAX,
             at: leaf.0.cell.value().at,
             edges: Vec::new(),
-            outputs: [Output::of(leaf)].into_iter().collect(),
+            outputs: SmallVec::from([Output { dtype: grad_dtype.unwrap_or(leaf.dtype()), ..Output::of(leaf) }]),
             function: Function::Accumulate(leaf.clone()),
             hooks: Mutex::new(vec![(0, hooks)]),
             retains: Mutex::default(),

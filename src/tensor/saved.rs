@@ -105,7 +105,7 @@ impl Drop for SavedTensorsGuard {
 /// Backward fails if what `unpack` gives is of another shape, dtype or device than what was packed, or with its own error.
 ///
 /// # Panics
-/// An operation panics if its `pack` is called where [`disable_saved_tensors_hooks`] forbids it.
+/// Where [`disable_saved_tensors_hooks`] forbids it; and an operation panics if `pack` changes in place what it is given.
 ///
 /// Source: [torch.autograd.graph.saved_tensors_hooks](https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.graph.saved_tensors_hooks).
 #[track_caller]
@@ -227,7 +227,12 @@ impl Saved {
         let dual = x.0.meta.lock().dual.clone();
         if let Some(Hooks::Pair(hooks)) = HOOKS.with(Scopes::last) {
             // A hook's own operations are not packed again.
+            let version = x.version();
             let payload = without_hooks(|| (hooks.pack)(x.untracked()));
+            if x.version() != version {
+                let (verb, shape) = (verb(by), x.shape());
+                misuse("saved_tensors_hooks", format!("pack changed what {verb} saves, of shape {shape:?}, in place"));
+            }
             let (shape, dtype, device) = (Dims::from_slice(x.shape()), x.dtype(), x.device());
             let content = Content::Packed { payload, hooks, shape, dtype, device };
             return Saved { content, edge, dual, output, through: None };

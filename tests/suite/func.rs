@@ -65,7 +65,7 @@ fn tangents_pass_through_writes_and_views() {
         c.mul_(2.0)?;
         close(&tangent(&row), &[0.0, 4.0]);
         c.zero_()?;
-        assert!(unpack_dual(&row).1.is_none());
+        close(&tangent(&row), &[0.0, 0.0]);
         // A composite with a rule of its own, which saves its result.
         let t = tangent(&d.softmax(1));
         let p = 1.0 / (1.0 + 1f32.exp());

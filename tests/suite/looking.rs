@@ -4,7 +4,8 @@ use crate::checking::{leaf, line};
 use crate::common::devices;
 use std::collections::HashSet;
 use wgrad::autograd::graph::{self, ledger, to_dot, to_svg};
-use wgrad::autograd::{Finding, audit, no_grad, saved_tensors_hooks};
+use wgrad::autograd::{CutBy, Finding, audit, inference_mode, no_grad, saved_tensors_hooks, set_grad_enabled};
+use wgrad::nn::{Layer, Module};
 use wgrad::{BackwardOptions, DType, Device, Tensor};
 
 #[test]
@@ -229,12 +230,75 @@ fn an_audit_follows_cuts_through_what_is_not_recorded() {
     assert_eq!(lines(&both), [first]);
     assert_eq!(lines(&(&both * &v)), [first], "the cut stays where it happened");
     assert_eq!(audit(&(&both * &v), &[]).unwrap().cuts[0].used_by.as_ref().unwrap().name(), "AddBackward0");
-    // What is made without recording is not told of.
-    let quiet = {
-        let _guard = no_grad();
-        &w * 2.0
-    };
-    assert!(lines(&(quiet * &v)).is_empty());
+    // Where the library records nothing of its own accord, nothing is cut: running statistics, results of no use to backward.
+    let norm = wgrad::nn::BatchNorm1d::new(2, &dev);
+    let batch = Tensor::stack(&[&w * 2.0, &w * 3.0], 0);
+    norm.forward(&batch);
+    norm.eval();
+    assert!(lines(&norm.forward(&batch).sum()).is_empty());
+}
+
+#[test]
+fn an_audit_tells_of_guards_and_of_casts() {
+    for dev in devices() {
+        let (w, v) = (leaf(&[1.0, 2.0], &dev), leaf(&[1.0, 2.0], &dev));
+        let cuts = |loss: &Tensor| -> Vec<(CutBy, u32)> {
+            audit(loss, &[]).unwrap().cuts.iter().map(|cut| (cut.by, cut.at.line())).collect()
+        };
+        let (quiet, first) = {
+            let (_guard, first) = (no_grad(), line());
+            let hidden = (&w * 2.0).exp();
+            (hidden + w.sum(), first)
+        };
+        assert_eq!(cuts(&(quiet * &v)), [(CutBy::NoGrad, first)], "one line for one guard");
+        let (switched, second) = {
+            let (_guard, second) = (set_grad_enabled(false), line());
+            (w.narrow(0, 0, 1), second)
+        };
+        assert_eq!(cuts(&(switched * &v)), [(CutBy::NoGrad, second)]);
+        let (made, third) = {
+            let (_guard, third) = (inference_mode(), line());
+            (&w * 2.0, third)
+        };
+        assert_eq!(cuts(&(made + &v)), [(CutBy::NoGrad, third)]);
+        // What is kept as a copy, as an average of weights is.
+        let average = Tensor::zeros([2], &dev);
+        let fourth = {
+            let (_guard, fourth) = (no_grad(), line());
+            average.copy_(&w).unwrap();
+            fourth
+        };
+        assert_eq!(cuts(&(&average * &v)), [(CutBy::NoGrad, fourth)]);
+        let (whole, fifth) = ((&w * 2.0).cast(DType::I32), line());
+        assert_eq!(cuts(&((whole + 1).cast(DType::F32) * &v)), [(CutBy::Cast, fifth)]);
+        // No cut: what has nothing to lose, and a step of an optimizer.
+        let data = {
+            let _guard = no_grad();
+            Tensor::ones([2], &dev).cast(DType::I32).cast(DType::F32)
+        };
+        {
+            let _guard = no_grad();
+            w.sub_(&v.detach() * 0.1).unwrap();
+        }
+        assert!(cuts(&(data * &w)).is_empty());
+        let text = audit(&((&average) * &v), &[]).unwrap().to_string();
+        assert!(text.contains(&format!("cut by no_grad at tests/suite/looking.rs:{fourth}:")), "{text}");
+    }
+}
+
+#[test]
+fn an_audit_knows_parameters_that_are_no_leaves() {
+    let dev = Device::cpu();
+    // The classic: scaled after it was told to require grad.
+    let w = leaf(&[1.0, 2.0], &dev) * 0.1;
+    let loss = w.square().sum();
+    loss.backward().unwrap();
+    let found = audit(&loss, &[("w", &w)]).unwrap();
+    assert_eq!(found.parameters[0].finding, Finding::NoLeaf);
+    assert!(
+        found.to_string().contains("w, of shape [2], is no leaf but a result, which stores no gradient."),
+        "{found}"
+    );
 }
 
 #[test]

@@ -27,8 +27,10 @@
 
 mod changes;
 mod engine;
+mod hooked;
 mod scopes;
 mod storage;
+mod tangents;
 mod transforms;
 mod user;
 

@@ -1,10 +1,10 @@
 //! Batches: `vmap` against loops, for every operation, in every order with the other transforms, and what it refuses.
 
 use crate::cases::{Case, all, structural_cases};
-use crate::common::{gpu, on_every_device};
+use crate::common::{gpu, on_every_device, own_devices};
 use crate::derivatives::direction;
 use crate::func::{at, same, some};
-use wgrad::autograd::{GradOptions, grad as grad_of};
+use wgrad::autograd::{CheckpointOptions, GradOptions, checkpoint, grad as grad_of};
 use wgrad::func::*;
 use wgrad::{BatchNormOptions, ConvOptions, DType, Device, Result, Tensor};
 
@@ -288,4 +288,90 @@ fn running_statistics_are_not_shared_by_the_elements_of_a_batch() {
         same(&(each.1 * 10.0), &each.0.mean_dim(1, false));
         Ok(())
     });
+}
+
+#[test]
+fn a_checkpoint_in_a_batch_draws_for_each_element_what_it_drew_before() -> Result<()> {
+    for dev in own_devices() {
+        for randomness in [Randomness::Different, Randomness::Same] {
+            let region = |x: &[Tensor]| (x[0].rand_like() * &x[0]).sin();
+            let g = |checkpointed: bool| {
+                dev.manual_seed(3);
+                let x = Tensor::ones([4, 3], &dev).requires_grad_(true)?;
+                let f = move |x: &Tensor| match checkpointed {
+                    true => checkpoint(region, &[x], CheckpointOptions::default()),
+                    false => region(std::slice::from_ref(x)),
+                };
+                let y = vmap_with(f, VmapOptions { randomness, ..Default::default() })(&x)?;
+                y.sum().backward()?;
+                x.grad().unwrap().to_vec::<f32>()
+            };
+            let (plain, again) = (g(false)?, g(true)?);
+            assert_eq!(plain, again, "{randomness:?} on {}", dev.name());
+            assert_eq!(plain[..3] == plain[3..6], randomness == Randomness::Same);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_draws_the_same_on_every_device() -> Result<()> {
+    let [a, b, as_if] = [(); 3].map(|()| wgrad::testing::open_cpu());
+    // The first device is that of the inputs; the second is one that the region alone knows of, and seeds.
+    for seeds in [false, true] {
+        let x = Tensor::ones([8], &a).requires_grad_(true)?;
+        let other = b.clone();
+        let region = move |x: &[Tensor]| {
+            if seeds {
+                other.manual_seed(5);
+            }
+            let there = Tensor::rand([8], &other).to_device(&x[0].device()).unwrap();
+            x[0].rand_like() * &x[0] * there
+        };
+        let y = checkpoint(region, &[&x], CheckpointOptions::default());
+        let seen = y.to_vec::<f32>()?;
+        Tensor::rand([2], &b);
+        y.sum().backward()?;
+        assert_eq!(x.grad().unwrap().to_vec::<f32>()?, seen, "the factor that it was multiplied by");
+        // What comes next is as if nothing was computed again.
+        if seeds {
+            as_if.manual_seed(5);
+        }
+        Tensor::rand([8], &as_if);
+        Tensor::rand([2], &as_if);
+        assert_eq!(Tensor::rand([2], &b).to_vec::<f32>()?, Tensor::rand([2], &as_if).to_vec::<f32>()?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_in_chunks_is_the_batch() -> Result<()> {
+    for dev in own_devices() {
+        let (x, w) = (Tensor::rand([3, 5], &dev), Tensor::rand([3], &dev).requires_grad_(true)?);
+        let run = |chunk_size, randomness| {
+            dev.manual_seed(2);
+            let options = VmapOptions { in_dims: 1.into(), out_dims: (1, None).into(), randomness, chunk_size };
+            let noisy = randomness != Randomness::Error;
+            let f = |x: &Tensor| ((x * &w).sin() + if noisy { x.rand_like() } else { x.zeros_like() }, &w * 2.0);
+            let (y, shared) = vmap_with(f, options)(&x)?;
+            w.zero_grad();
+            (y.square().sum() + shared.sum()).backward()?;
+            Ok::<_, wgrad::Error>((y.shape().to_vec(), values(&y), w.grad().unwrap()))
+        };
+        for randomness in [Randomness::Error, Randomness::Same] {
+            let (shape, whole, g) = run(None, randomness)?;
+            for chunk in [1, 2, 4, 7] {
+                let (chunked_shape, chunked, chunked_g) = run(Some(chunk), randomness)?;
+                assert_eq!(
+                    (&chunked_shape, &chunked),
+                    (&shape, &whole),
+                    "{randomness:?}, {chunk} at once on {}",
+                    dev.name()
+                );
+                assert!(chunked_g.allclose(&g, 1e-5, 1e-5, false)?);
+            }
+        }
+        assert_ne!(run(Some(2), Randomness::Different)?.1, run(Some(2), Randomness::Same)?.1);
+    }
+    Ok(())
 }

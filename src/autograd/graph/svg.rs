@@ -279,8 +279,8 @@ fn tile(svg: &mut String, node: &Node, (x, y): (f64, f64), saved: usize, outputs
             bytes => format!("saves {}", size(bytes)),
         };
         line(x, 37.0, plain, &text);
-        if let Some(cut) = node.0.cuts.lines().first() {
-            line(x, 53.0, "font-size=\"10\" fill=\"#b3261e\"", &format!("detach at {}", place(cut)));
+        if let Some((by, at)) = node.0.cuts.lines().first() {
+            line(x, 53.0, "font-size=\"10\" fill=\"#b3261e\"", &format!("{by} at {}", place(at)));
         }
     }
     if !outputs.is_empty() {

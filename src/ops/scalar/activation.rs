@@ -49,14 +49,14 @@ rows! {
     elu(a, b) => "Elu" Float {
         cpu: |a, b| if a > 0.0 { a } else { a.exp_m1() * b },
         wgsl: "select(expm1_(a) * b, a, gt_(a, 0.0))",
-        grad: [|g, a, b, y| Tensor::where_(&a.le(0.0), g * (y + b), g)],
+        grad: [|g, a, b| Tensor::where_(&a.le(0.0), g * (a.elu(b) + b), g)],
         test: [(-4.0, 4.0), (0.5, 2.0)], at [0.0, -80.0, f64::NAN], within 1e-6,
     }
     /// `x` where it is positive, else `α (e^(x/α) - 1)`, for a number `α`. Derivative: 1 or `y / α + 1`.
     celu(a, b) => "Celu" Float {
         cpu: |a, b| if a > 0.0 || a / b == 0.0 { a } else { (a / b).exp_m1() * b },
         wgsl: "select(expm1_(a / b) * b, a, gt_(a, 0.0) || lt_(abs(a / b), 1e-9))",
-        grad: [|g, a, b, y| Tensor::where_(&a.le(0.0), g * (y / b + 1.0), g)],
+        grad: [|g, a, b| Tensor::where_(&a.le(0.0), g * (a.celu(b) / b + 1.0), g)],
         test: [(-4.0, 4.0), (0.5, 2.0)], at [0.0, -80.0, f64::NAN], within 2e-6,
     }
     /// `λx` where `x` is positive, else `λα (eˣ - 1)`, with `λ = 1.0507…` and `α = 1.6732…`. Derivative: `λ` or `y + λα`.
@@ -65,7 +65,7 @@ rows! {
     selu(x) => "Selu" Float {
         cpu: |x| if x > 0.0 { SELU[0] * x } else { SELU[0] * SELU[1] * x.exp_m1() },
         wgsl: "select(expm1_(x) * 1.7580993408473766, x * 1.0507009873554805, gt_(x, 0.0))",
-        grad: [|g, x, y| Tensor::where_(&x.le(0.0), g * (y + SELU[0] * SELU[1]), g * SELU[0])],
+        grad: [|g, x| Tensor::where_(&x.le(0.0), g * (x.selu() + SELU[0] * SELU[1]), g * SELU[0])],
         test: [(-4.0, 4.0)], at [0.0, -80.0, f64::NAN], within 1e-6,
     }
     /// `x sigmoid x`, also called swish. Derivative: `s (1 + x (1 - s))` for `s = sigmoid x`.

@@ -108,7 +108,7 @@ rows! {
     sinc(x) => "Sinc" Float {
         cpu: double::sinc,
         wgsl: "sinc_(x)",
-        grad: [|g, x, y| unless(x.eq(0.0), &(g * (((x * PI).cos() - y) / x)))],
+        grad: [|g, x| unless(x.eq(0.0), &(g * (((x * PI).cos() - x.sinc()) / x)))],
         test: [(0.3, 3.7)], at [0.0, 1e-7, 1.0, 7.5, 1e30, f64::INFINITY, f64::NAN], within 1e-6,
     }
     /// Degrees as radians: `x π / 180`. Derivative: `π / 180`.

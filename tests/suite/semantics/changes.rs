@@ -216,6 +216,34 @@ facts! {
         assert_eq!(values(&y), [11.0, 2.0, 0.0, 9.0]);
         assert_eq!((stored(&x), stored(&s)), (vec![0.0, 2.0, 0.0, 0.0], vec![1.0, 1.0]));
     }
+    a_result_that_backward_does_not_read_may_change => |dev| {
+        type Operation = fn(&Tensor, &Tensor) -> Tensor;
+        let operations: [Operation; 13] = [
+            |a, b| a * b, |a, _| a.elu(1.0), |a, _| a.selu(), |a, _| a.celu(1.0), |a, _| a.silu(), |a, _| a.sinc(),
+            |a, _| a.log(), |a, _| a.leaky_relu(0.1), |a, _| a.abs(), |a, _| a.clamp(0.0, 1.0), |a, _| a.matmul(&a.t()),
+            |a, _| a.sum_dim(0, false), |a, _| a.max_dim(0, false).0,
+        ];
+        for (i, f) in operations.into_iter().enumerate() {
+            let (x, b) = (t([[0.5, -0.3], [0.2, 0.7]], dev), t([0.5, 2.0], dev));
+            let gradient = |changed: bool| {
+                x.zero_grad();
+                let y = f(&(&x * 1.0), &b);
+                if changed { y.add_(1.0)?; }
+                y.sum().backward()?;
+                Ok::<_, wgrad::Error>(stored(&x))
+            };
+            assert_eq!(gradient(true)?, gradient(false)?, "operation {i}");
+        }
+        let read: [Operation; 8] = [
+            |a, _| a.sigmoid(), |a, _| a.tanh(), |a, _| a.exp(), |a, _| a.relu(), |a, _| a.softmax(0), |a, _| a.sqrt(),
+            |a, _| a.logsumexp(0, false), |a, _| a.reciprocal(),
+        ];
+        for f in read {
+            let y = f(&t([[0.5, 0.3], [0.2, 0.7]], dev), &t([0.5, 2.0], dev));
+            y.add_(1.0)?;
+            raises(y.sum().backward(), "changed in place");
+        }
+    }
     inplace_28 => |dev| {
         let y = t([1.0], dev) * 1.0;
         y.exp_()?;

@@ -229,6 +229,35 @@ facts! {
         let options = GradOptions { allow_unused: Some(true), ..Default::default() };
         let g = grad(&[&(&x * 2.0)], &[&x, &y], options)?;
         assert_eq!((g[0].as_ref().unwrap().item()?, g[1].is_none()), (2.0, true));
+        // That an input needs no gradient is another matter.
+        let (plain, options) = (Tensor::ones([2], dev), |materialize_grads| GradOptions {
+            allow_unused: Some(true),
+            materialize_grads,
+            ..Default::default()
+        });
+        for zeros in [false, true] {
+            raises(grad(&[&(&x * 2.0)], &[&x, &plain], options(zeros)), "grad: input 1 of shape [2] does not require grad");
+        }
+    }
+    a_gradient_may_have_another_type_than_its_leaf => |dev| {
+        let w = Tensor::new([1.0, 2.0], (dev, DType::F16)).requires_grad_(true)?;
+        assert_eq!(w.grad_dtype(), DType::F16);
+        let before = (&w * 3.0).sum();
+        w.set_grad_dtype(DType::F32)?;
+        for _ in 0..2 {
+            (&w * 2.0).sum().backward()?;
+        }
+        let g = w.grad().unwrap();
+        assert_eq!((g.dtype(), w.grad_dtype(), w.dtype(), values(&g)), (DType::F32, DType::F32, DType::F16, vec![4.0, 4.0]));
+        raises(w.set_grad_dtype(DType::F16), "set_grad_dtype: there is a gradient of type f32 already, not f16; zero_grad first");
+        raises((&w * 2.0).set_grad_dtype(DType::F32), "set_grad_dtype: only leaves, not a result of shape [2]");
+        let narrow = Tensor::ones([2], (dev, DType::F16));
+        raises(catch(|| w.set_grad(Some(narrow.clone()))), "set_grad: the gradient is f16 of shape [2], the tensor f32 of [2]");
+        w.set_grad(Some(Tensor::ones([2], dev)));
+        raises(catch(|| w.set_grad_dtype(DType::I32)), "set_grad_dtype: i32, for a tensor of shape [2], is no float");
+        // What was recorded before has the type of before, and is added.
+        before.backward()?;
+        assert_eq!(stored(&w), [4.0, 4.0]);
     }
     grad_fn_04 => |dev| {
         let (x, y) = (t(1.0, dev), t(1.0, dev));

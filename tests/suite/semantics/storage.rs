@@ -4,8 +4,8 @@
 use super::*;
 use std::sync::{Arc, Mutex};
 use wgrad::autograd::{Context, Function, apply, no_grad};
-use wgrad::catch;
 use wgrad::func::vmap;
+use wgrad::{InterpolateMode, InterpolateOptions, catch};
 
 /// Doubles its input in place.
 struct Double;
@@ -147,18 +147,42 @@ facts! {
         (&y + &a).sum().backward()?;
         assert_eq!(stored(&x), [11.0, 11.0]);
         assert!(a.expand([2]).detach_().is_err() && a.requires_grad());
-        let square = Tensor::ones([2, 2], dev);
-        let whole = Tensor::new([1, 2], dev);
+        let (square, whole) = (Tensor::ones([2, 2], dev), Tensor::new([1, 2], dev));
+        let image = Tensor::ones([1, 4, 2, 2], dev);
+        let same = |mode| image.interpolate(InterpolateOptions { size: Some(2.into()), mode, ..Default::default() });
         for (x, y) in [
             (&square, square.rot90(0, [0, 1])),
             (&square, square.diff(0, 0)),
             (&whole, whole.nan_to_num(0.0, None, None)),
             (&whole, whole.round()),
+            (&square, square.matrix_power(1)),
+            (&square, Tensor::chain_matmul(std::slice::from_ref(&square))),
+            (&image, same(InterpolateMode::Nearest)),
+            (&image, same(InterpolateMode::Linear)),
+            (&image, same(InterpolateMode::Area)),
+            (&image, image.adaptive_avg_pool2d(2)),
+            (&image, image.pixel_shuffle(1)),
+            (&image, image.channel_shuffle(1)),
         ] {
             y.add_(1)?;
             assert!(!y.shares_storage(x));
         }
         assert_eq!(values(&square), [1.0; 4]);
+        // Views, though of everything as it is.
+        let a = &x * 1.0;
+        for y in [a.t(), Tensor::einsum("i->i", &[&a]), a.movedim((), ()), a.reshape([2]), a.narrow(0, 0, 2)] {
+            assert!(!y.is_same(&a) && y.shares_storage(&a));
+            y.register_hook(|g| Some(g * 10.0))?;
+        }
+        a.sum().backward()?;
+        assert_eq!(stored(&x), [12.0, 12.0]);
+        // And what is the input itself.
+        let a = a.detach();
+        let nothing = [
+            a.contiguous(), a.cast(a.dtype()), a.flatten(0, -1), a.dropout(0.0, true), a.dropout(0.5, false), a.positive(),
+            a.atleast_1d(), a.to_device(dev)?, Tensor::broadcast_tensors(&[a.clone(), a.clone()])[1].clone(),
+        ];
+        assert!(nothing.iter().all(|y| y.is_same(&a)));
     }
     a_cast_of_an_expanded_tensor_is_changed_in_place => |dev| {
         let x = t([1.5], dev);

@@ -316,6 +316,11 @@ facts! {
         let g = x.grad().unwrap().to_vec::<f32>()?;
         assert!((g[0] - 5.43656).abs() < 1e-4 && (g[1] - 218.3926).abs() < 1e-3, "{g:?}");
     }
+    a_pack_hook_does_not_change_what_it_is_given => |dev| {
+        let x = t([1.0, 2.0], dev);
+        let _scope = saved_tensors_hooks(|x| { x.mul_(2.0).unwrap(); x }, |x: &Tensor| Ok(x.clone()));
+        raises(catch(|| x.exp()), "saved_tensors_hooks: pack changed what exp saves, of shape [2], in place");
+    }
     saved_hooks_06 => |dev| {
         let x = t([1.0, 2.0], dev);
         let _scope = allow_mutation_on_saved_tensors();
