@@ -4,20 +4,27 @@
 // Limits: as in prelude.wgsl. The drivers' own sin, cos and tan are unusable: WGSL bounds their error between -π and π
 //   only, and only its size, so that results near a zero may have no right digit.
 
+// One of five words of the digits of 1 / 2π: reading an array at a computed place costs more than choosing.
+fn digits_(at: u32, d0: u32, d1: u32, d2: u32, d3: u32, d4: u32) -> u32 {
+  return select(select(select(select(d4, d3, at < 4u), d2, at < 3u), d1, at < 2u), d0, at < 1u);
+}
+
 // x / 2π without its whole part, in units of 2^-64, for |x| >= 2^-9. After Payne and Hanek: of the digits of 1 / 2π only
 // those count that make neither whole turns nor less than the last unit.
 fn turns_(x: f32) -> vec2<u32> {
-  // 32 zeros, and 1 / 2π.
-  var digits = array<u32, 8>(0u, 0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u, 0x7f9458eau);
   let bits = bitcast<u32>(x);
   let m = (bits & 0x007fffffu) | 0x00800000u;
   let first = min(((bits >> 23u) & 255u) - 118u, 136u);
   let at = first >> 5u;
   let left = first & 31u;
   let right = 31u - left;
-  let a = (digits[at] << left) | ((digits[at + 1u] >> 1u) >> right);
-  let b = (digits[at + 1u] << left) | ((digits[at + 2u] >> 1u) >> right);
-  let c = (digits[at + 2u] << left) | ((digits[at + 3u] >> 1u) >> right);
+  let d0 = digits_(at, 0u, 0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u);
+  let d1 = digits_(at, 0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u);
+  let d2 = digits_(at, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u);
+  let d3 = digits_(at, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u, 0x7f9458eau);
+  let a = (d0 << left) | ((d1 >> 1u) >> right);
+  let b = (d1 << left) | ((d2 >> 1u) >> right);
+  let c = (d2 << left) | ((d3 >> 1u) >> right);
   let low = m * b + mulhi_(m, c);
   return vec2<u32>(m * a + mulhi_(m, b) + select(0u, 1u, low < m * b), low);
 }

@@ -18,6 +18,8 @@ pub(super) struct Columns {
     len: usize,
     part: usize,
     pub parts: usize,
+    /// Whether the results are those of a whole tensor read as matrices, which are to be folded into one.
+    pub of_whole: bool,
 }
 
 /// Rows that are worth a thread of their own, and the most that stay far from the 65,535 iterations after which llvmpipe
@@ -47,7 +49,25 @@ impl Columns {
         let threads = if options.target.processor { 1 << 12 } else { 1 << 15 };
         let parts = (threads / (results / 4).max(1)).min(len / LEAST).max(len.div_ceil(MOST)).max(1);
         let part = len.div_ceil(parts);
-        fits.then_some(Columns { results, len, part, parts: len.div_ceil(part) })
+        fits.then_some(Columns { results, len, part, parts: len.div_ceil(part), of_whole: false })
+    }
+
+    /// The cut of a reduction of everything: what lies in order is read as matrices, of as many columns as keep the device busy.
+    pub fn of_whole(flow: &Flow, options: &Options, n: usize) -> Option<Columns> {
+        let node = flow.node(n);
+        let arg = &node.args[0];
+        let layout = arg.layout.merged();
+        let columns = if options.target.processor { 1 << 12 } else { 1 << 15 };
+        let len = layout.numel() / columns;
+        let fits = options.rows
+            && node.value.numel() == 1
+            && !node.value.dtype.is_narrow()
+            && flow.number(arg.source).is_none()
+            && layout.strides[..] == [1]
+            && layout.offset.is_multiple_of(4)
+            && layout.numel().is_multiple_of(columns)
+            && (8..=MOST).contains(&len);
+        fits.then_some(Columns { results: columns, len, part: len, parts: 1, of_whole: true })
     }
 }
 
@@ -58,12 +78,20 @@ fn split(flow: &Flow, n: usize) -> (Layout, Layout) {
     layout.split(layout.shape.len() - dims)
 }
 
+/// A tensor in order as matrices one behind the other, so narrow that threads which run in step read on and on.
+fn matrices(text: &Text, n: usize, cut: &Columns) -> (Layout, Layout) {
+    let width = if text.options.target.processor { 32 } else { 256 };
+    let whole = Layout::contiguous(&[cut.results / width, cut.len, width]).permute(&[0, 2, 1]);
+    let (kept, rest) = whole.split(2);
+    (Layout { offset: text.flow.node(n).args[0].layout.offset, ..kept }, rest)
+}
+
 pub(super) fn columns(text: &mut Text, n: usize, cut: &Columns, to: Item) -> (String, usize) {
     let node = text.flow.node(n);
     let Op::Reduce { fold, .. } = node.value.op else { unreachable!("asked for a reduction") };
     let dtype = node.value.dtype;
     let (t, one) = (quad(element(dtype)), element(dtype));
-    let (kept, rest) = split(text.flow, n);
+    let (kept, rest) = if cut.of_whole { matrices(text, n, cut) } else { split(text.flow, n) };
     let x = text.bind(node.args[0].source.into(), t, false);
     let y = text.bind(to, t, true);
     let threads = cut.results / 4 * cut.parts;

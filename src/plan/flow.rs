@@ -1,5 +1,7 @@
 //! A pending graph with its edges turned round: who reads each value.
 
+use super::index::by_lines;
+use super::target::Target;
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::tensor::backend::{Arg, Graph, Node, Source};
@@ -13,11 +15,11 @@ pub(super) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub fn of(graph: &'a Graph) -> Flow<'a> {
+    pub fn of(graph: &'a Graph, target: Target) -> Flow<'a> {
         let mut live: Vec<bool> = graph.nodes.iter().map(|node| node.held).collect();
         for (n, node) in graph.nodes.iter().enumerate().rev() {
             if live[n] {
-                for arg in &node.args {
+                for arg in needed(node, target) {
                     if let Source::Node(p) = arg.source {
                         live[p] = true;
                     }
@@ -26,7 +28,7 @@ impl<'a> Flow<'a> {
         }
         let mut readers: HashMap<Source, Vec<usize>> = HashMap::new();
         for (n, node) in graph.nodes.iter().enumerate().filter(|(n, _)| live[*n]) {
-            for arg in &node.args {
+            for arg in needed(node, target) {
                 let list = readers.entry(arg.source).or_default();
                 if list.last() != Some(&n) {
                     list.push(n);
@@ -40,14 +42,27 @@ impl<'a> Flow<'a> {
         &self.graph.nodes[n]
     }
 
-    /// The nodes that have to be computed, in order: numbers are left to their readers.
+    /// The nodes that have to be computed, in order: numbers and places are left to their readers.
     pub fn computed(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.graph.nodes.len()).filter(|&n| self.live[n] && !is_number(self.node(n)))
+        (0..self.graph.nodes.len()).filter(|&n| self.live[n] && !self.is_free(Source::Node(n)))
     }
 
-    /// The operands of a node that lie in memory or are made by other kernels: all but numbers.
+    /// The operands of a node that lie in memory or are made by other kernels.
     pub fn reads(&self, n: usize) -> impl Iterator<Item = &'a Arg> + '_ {
-        self.node(n).args.iter().filter(|arg| self.number(arg.source).is_none())
+        self.node(n).args.iter().filter(|arg| !self.is_free(arg.source))
+    }
+
+    /// Whether a value is known without a kernel and without memory.
+    pub fn is_free(&self, source: Source) -> bool {
+        self.number(source).is_some() || self.is_place(source)
+    }
+
+    /// Whether a value's elements are their own places, for readers that compute those anyway.
+    pub fn is_place(&self, source: Source) -> bool {
+        let Source::Node(n) = source else { return false };
+        let node = self.node(n);
+        let are_pointwise = || self.readers(source).iter().all(|&r| self.node(r).value.op.is_pointwise());
+        matches!(node.value.op, Op::Iota) && !node.held && are_pointwise()
     }
 
     /// The nodes that read a value, in order.
@@ -89,6 +104,11 @@ impl<'a> Flow<'a> {
     pub fn is_whole(&self, arg: &Arg) -> bool {
         arg.layout.is_whole(self.numel(arg.source))
     }
+}
+
+/// The operands that a node's kernels read: the order of a scatter's entries need not be known.
+fn needed(node: &Node, target: Target) -> &[Arg] {
+    if by_lines(node, target) { &node.args[..3] } else { &node.args }
 }
 
 fn is_number(node: &Node) -> bool {

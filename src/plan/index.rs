@@ -4,12 +4,13 @@ use super::Param;
 use super::map::cast;
 use super::reduce::folded;
 use super::steps::Item;
+use super::target::Target;
 use super::template::{MAP, SCATTER, SCATTER_SORTED};
 use super::wgsl::{Text, element, position, stored};
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::Layout;
-use crate::tensor::backend::Arg;
+use crate::tensor::backend::{Arg, Node};
 use std::ops::Range;
 
 /// `y[i] = x[i with i_dim replaced by index[i]]`. An index out of range is noted, and reads the nearest element.
@@ -87,6 +88,50 @@ pub(super) fn scatter(text: &mut Text, n: usize, entries: Range<usize>) -> (Stri
     };
     let hooks: Vec<(&str, &str)> = hooks.iter().map(|(name, body)| (*name, body.as_str())).collect();
     (template.compose(&header, &hooks), node.value.numel().div_ceil(template.workgroup_size[0] as usize))
+}
+
+/// Whether a thread takes a line of entries and folds them in one after the other, rather than an element and looks for its
+/// entries. It takes as many lines as keep a device busy, and no order; short lines are looked through in one kernel.
+pub(super) fn by_lines(node: &Node, target: Target) -> bool {
+    let Op::Scatter { dim, .. } = node.value.op else { return false };
+    let index = &node.args[1].layout;
+    let lines = index.numel() / index.shape.get(dim).copied().unwrap_or(1).max(1);
+    node.args.len() == 4 && lines >= if target.processor { 16 } else { 1 << 13 }
+}
+
+/// As [`scatter`], a thread for each line of the index, into a result that holds the base already.
+pub(super) fn scatter_lines(text: &mut Text, n: usize, entries: Range<usize>) -> (String, usize) {
+    let node = text.flow.node(n);
+    let Op::Scatter { dim, fold } = node.value.op else { unreachable!("asked for a scatter") };
+    let [index, source] = &node.args[1..3] else { unreachable!("a scatter has an index and a source") };
+    let (dtype, t, size) = (node.value.dtype, element(node.value.dtype), node.value.shape[dim]);
+    // Where line `i` of a layout begins, as far as the index goes, and the step along it.
+    let line = |layout: &Layout| {
+        let mut lines = layout.clone();
+        lines.shape = index.layout.shape.clone();
+        lines.shape.remove(dim);
+        let step = lines.strides.remove(dim);
+        (position(&lines, "i"), step as i32 as u32)
+    };
+    let (index_at, index_step) = line(&index.layout);
+    let (source_at, source_step) = line(&source.layout);
+    let (y_at, y_step) = line(&Layout::contiguous(&node.value.shape));
+    let k = text.load_at(index.source, &format!("index_at + j * {index_step}u"));
+    let k = cast(&k, text.flow.dtype(index.source), DType::I32);
+    let x = stored(dtype, &text.load_at(source.source, &format!("source_at + j * {source_step}u")));
+    let note = note(text, n, size);
+    let y = text.bind(Item::Node(n), t, true);
+    let fold = fold.map_or("b", |fold| folded(fold, dtype));
+    let hook = format!(
+        "fn fold(a: {t}, b: {t}) -> {t} {{\n  return {fold};\n}}\n\nfn hook_element(i: u32) {{\n  let index_at = {index_at};\n  \
+         let source_at = {source_at};\n  let y_at = {y_at};\n  for (var j = {}u; j < {}u; j += 1u) {{\n    let k = {k};\n    \
+         if (k < 0 || k >= {size}) {{\n      {note}\n    }} else {{\n      let at = y_at + u32(k) * {y_step}u;\n      \
+         {y}[at] = fold({y}[at], {x});\n    }}\n  }}\n}}",
+        entries.start, entries.end
+    );
+    let lines = index.layout.numel() / index.layout.shape[dim];
+    text.set_threads(lines);
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), lines.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
 /// The body that finds the line of the index that belongs to result `i`, and the coordinate of `i` along it.

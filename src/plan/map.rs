@@ -1,21 +1,24 @@
-//! Fused pointwise kernels: one thread per element computes every member and stores what is asked for.
+//! Fused pointwise kernels: a thread computes every member for an element, or for four neighbours, and stores what is asked for.
 
 use super::Param;
+use super::flow::Flow;
 use super::horizontal::sizes;
+use super::rows::quad;
 use super::steps::Item;
 use super::template::MAP;
-use super::wgsl::{Text, computed, element, stored, widened};
+use super::wgsl::{Text, computed, element, position, stored, widened};
 use crate::dtype::DType;
 use crate::ops::op::{Distribution, Op};
 use crate::ops::row::Row;
 use crate::shape::Layout;
-use crate::tensor::backend::Source;
+use crate::tensor::backend::{Arg, Node, Source};
 use std::collections::HashMap;
 use std::fmt::Write;
 
 pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let sizes = sizes(text.flow, nodes);
     let is_alone = sizes.len() == 1;
+    text.quads = text.options.quads && is_worth_quads(text.flow, nodes, writes);
     let (mut functions, mut calls, mut threads) = (String::new(), String::new(), 0);
     for (k, &numel) in sizes.iter().enumerate() {
         let name = if is_alone { "hook_element".to_owned() } else { format!("elements_{k}") };
@@ -35,16 +38,28 @@ pub(super) fn map(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String,
     (MAP.compose(&text.header(), &[("hook_element", &functions)]), threads.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
-/// A function that computes one element of each node, and how many threads call it.
+/// Whether a thread computes four elements. Loads and stores of four cost little more than those of one, and there are fewer
+/// threads; short tensors keep too few of them busy, and the text is four times as long.
+fn is_worth_quads(flow: &Flow, nodes: &[usize], writes: &[Item]) -> bool {
+    let is_narrow = |n: &usize| writes.contains(&Item::Node(*n)) && flow.node(*n).value.dtype.is_narrow();
+    nodes.iter().any(|&n| flow.node(n).value.numel() >= MIN_QUADS) && !nodes.iter().any(is_narrow)
+}
+
+const MIN_QUADS: usize = 1 << 12;
+
+/// A function that computes an element of each node, or four, and how many threads call it.
 fn part(text: &mut Text, name: &str, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let numel = text.flow.node(nodes[0]).value.numel();
+    let stores: Vec<usize> = nodes.iter().copied().filter(|&n| writes.contains(&Item::Node(n))).collect();
     let mut body = Body::new(text, "i");
+    if body.text.quads {
+        return (in_quads(body, name, nodes, &stores), numel.div_ceil(4));
+    }
     for &n in nodes {
         body.compute(n);
     }
     let Body { mut lines, names, text, .. } = body;
-    let stores = nodes.iter().filter(|&&n| writes.contains(&Item::Node(n)));
-    let stores = stores.map(|n| (Item::Node(*n), text.flow.node(*n).value.dtype, &names[n]));
+    let stores = stores.iter().map(|&n| (Item::Node(n), text.flow.node(n).value.dtype, &names[&n]));
     let (narrow, wide): (Vec<_>, Vec<_>) = stores.partition(|(_, dtype, _)| dtype.is_narrow());
     for (item, dtype, x) in wide {
         let y = text.bind(item, element(dtype), true);
@@ -55,6 +70,39 @@ fn part(text: &mut Text, name: &str, nodes: &[usize], writes: &[Item]) -> (Strin
     } else {
         (in_pairs(text, name, numel, &lines, &narrow), numel.div_ceil(2))
     }
+}
+
+/// A thread computes four neighbours, and loads and stores them at once where they are neighbours in memory too. What the last
+/// thread has too many goes to the padding of buffers.
+fn in_quads(mut body: Body, name: &str, nodes: &[usize], stores: &[usize]) -> String {
+    let flow = body.text.flow;
+    let outside = nodes.iter().flat_map(|&n| operands(flow.node(n))).filter(|arg| match arg.source {
+        Source::Node(p) => !flow.is_free(arg.source) && !nodes.contains(&p),
+        Source::Input(_) => true,
+    });
+    for arg in outside {
+        body.load_four(arg);
+    }
+    let loads = body.loads.clone();
+    let mut cells = vec![Vec::new(); stores.len()];
+    for c in 0..4 {
+        body.turn_to(c);
+        body.i = format!("(i | {c}u)");
+        for &n in nodes {
+            body.compute(n);
+        }
+        for (cells, &n) in cells.iter_mut().zip(stores) {
+            cells.push(stored(flow.node(n).value.dtype, &body.names[&n]));
+        }
+        body.names.clear();
+        body.loads.clone_from(&loads);
+    }
+    for (x, &n) in cells.iter().zip(stores) {
+        let t = element(flow.node(n).value.dtype);
+        let y = body.text.bind(Item::Node(n), quad(t), true);
+        let _ = writeln!(body.lines, "  {y}[t] = vec4<{t}>({});", x.join(", "));
+    }
+    format!("fn {name}(t: u32) {{\n  let i = t << 2u;\n{}}}\n", body.lines)
 }
 
 /// Two narrow floats share a word, so one thread computes both and stores the word.
@@ -74,6 +122,11 @@ fn in_pairs(text: &mut Text, name: &str, numel: usize, lines: &str, narrow: &[(I
         let _ = writeln!(hook, "  {y}[t] = low.h{k} | (high.h{k} << 16u);");
     }
     hook + "}\n"
+}
+
+/// What is read for an element. Where a node is not pointwise, this is the copy of the base that it begins with.
+fn operands(node: &Node) -> &[Arg] {
+    if node.value.op.is_pointwise() { &node.args } else { &node.args[..1] }
 }
 
 /// Statements that compute members for one element.
@@ -101,11 +154,47 @@ impl<'t, 'a> Body<'t, 'a> {
         format!("{letter}_{}", self.variables - 1)
     }
 
+    /// Loads an operand for four elements from `self.i` on, if they are neighbours in memory or all the same.
+    fn load_four(&mut self, arg: &Arg) {
+        let layout = arg.layout.merged();
+        let key = (arg.source, layout.clone());
+        let (last, rest) = layout.strides.split_last().unwrap_or((&0, &[]));
+        let is_cut = rest.is_empty() || layout.shape.last().is_some_and(|n| n % 4 == 0);
+        if self.loads.contains_key(&key) || !is_cut {
+            return;
+        }
+        let at = position(&layout, &self.i);
+        let is_aligned = layout.offset.is_multiple_of(4) && rest.iter().all(|stride| stride % 4 == 0);
+        if *last == 0 {
+            let x = self.text.load_at(arg.source, &at);
+            let name = self.variable('u');
+            let _ = writeln!(self.lines, "  let {name} = {x};");
+            self.loads.insert(key, name);
+        } else if *last == 1 && is_aligned && !self.text.flow.dtype(arg.source).is_narrow() {
+            self.load_quad(arg, &at);
+        }
+    }
+
+    /// Loads four neighbours of an operand at once, the first of which is element `at`.
+    pub fn load_quad(&mut self, arg: &Arg, at: &str) {
+        let b = self.text.bind_read(arg.source, self.text.flow.dtype(arg.source));
+        let name = self.variable('q');
+        let _ = writeln!(self.lines, "  let {name} = {b}[({at}) >> 2u];");
+        self.loads.insert((arg.source, arg.layout.merged()), name);
+    }
+
+    /// Takes the element `c` of all four that were loaded at once.
+    pub fn turn_to(&mut self, c: usize) {
+        for ((source, _), name) in self.loads.iter_mut().filter(|(_, name)| name.starts_with('q')) {
+            let x = format!("{name}.{}", ["x", "y", "z", "w"][c]);
+            *name = if self.text.flow.dtype(*source) == DType::Bool { format!("({x} != 0u)") } else { x };
+        }
+    }
+
     /// Computes a member from its operands, which have been computed or are loaded.
     pub fn compute(&mut self, n: usize) {
         let node = self.text.flow.node(n);
-        // Where a write is among the members, this is the copy of its base.
-        let args = if matches!(node.value.op, Op::Write(_)) { &node.args[..1] } else { &node.args[..] };
+        let args = operands(node);
         let operands: Vec<(String, DType)> =
             args.iter().map(|arg| (self.operand(arg), self.text.flow.dtype(arg.source))).collect();
         let dtype = node.value.dtype;
@@ -114,7 +203,7 @@ impl<'t, 'a> Body<'t, 'a> {
             Op::Random(distribution, _) => self.random(n, *distribution, dtype),
             Op::Map(row) => self.call(row, &operands),
             Op::Cast => cast(&operands[0].0, operands[0].1, dtype),
-            Op::Write(_) => operands[0].0.clone(),
+            Op::Write(_) | Op::Scatter { .. } => operands[0].0.clone(),
             Op::Data
             | Op::Full(_)
             | Op::Reduce { .. }
@@ -122,7 +211,6 @@ impl<'t, 'a> Body<'t, 'a> {
             | Op::Matmul { .. }
             | Op::OverlapAdd { .. }
             | Op::Gather { .. }
-            | Op::Scatter { .. }
             | Op::ArgSort { .. }
             | Op::Search { .. }
             | Op::Custom(_) => unreachable!("{} is not pointwise", node.value.op.name()),
@@ -134,7 +222,7 @@ impl<'t, 'a> Body<'t, 'a> {
         self.names.insert(n, name);
     }
 
-    fn operand(&mut self, arg: &crate::tensor::backend::Arg) -> String {
+    fn operand(&mut self, arg: &Arg) -> String {
         if self.text.flow.number(arg.source).is_some() {
             return self.text.load_at(arg.source, "0u");
         }

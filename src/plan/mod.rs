@@ -47,6 +47,8 @@ pub struct Options {
     pub tiles: bool,
     /// Whether reductions over rows are passes over each row, which pointwise operations and other reductions may share.
     pub rows: bool,
+    /// Whether a thread of a pointwise kernel computes four neighbours, if the tensor is long enough.
+    pub quads: bool,
     /// What kernels are written for.
     pub target: Target,
     /// Storage buffers that one kernel may bind.
@@ -58,7 +60,15 @@ pub struct Options {
 impl Default for Options {
     /// What every WebGPU device can do.
     fn default() -> Options {
-        Options { fuse: true, tiles: true, rows: true, target: Target::default(), max_storage_buffers: 8, watch: false }
+        Options {
+            fuse: true,
+            tiles: true,
+            rows: true,
+            quads: true,
+            target: Target::default(),
+            max_storage_buffers: 8,
+            watch: false,
+        }
     }
 }
 
@@ -154,7 +164,7 @@ pub enum Param {
 
 /// Plans a graph.
 pub fn plan(graph: &Graph, options: &Options) -> Plan {
-    let flow = flow::Flow::of(graph);
+    let flow = flow::Flow::of(graph, options.target);
     let groups = fuse::fuse(&flow, options);
     let schedule = steps::steps(&flow, groups, options);
     let memory = memory::assign(&flow, &schedule);

@@ -18,8 +18,6 @@ use crate::tensor::backend::{Arg, Source};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-const XYZW: [&str; 4] = ["x", "y", "z", "w"];
-
 pub(super) fn rows(text: &mut Text, nodes: &[usize], writes: &[Item]) -> (String, usize) {
     let flow = text.flow;
     let program =
@@ -168,10 +166,7 @@ impl<'a> Writer<'_, 'a> {
             if folded.strides[..] != [1] || !is_aligned {
                 continue;
             }
-            let b = self.body.text.bind_read(arg.source, dtype);
-            let quad = self.body.variable('q');
-            self.line(format!("let {quad} = {b}[({base} + col) >> 2u];"));
-            self.body.loads.insert(key, quad);
+            self.body.load_quad(arg, &format!("{base} + col"));
         }
     }
 
@@ -181,19 +176,16 @@ impl<'a> Writer<'_, 'a> {
         let program = self.program;
         self.forget_names(pass);
         let loads = self.body.loads.clone();
+        self.body.turn_to(c);
         let i = self.body.variable('i');
         self.line(format!("let {i} = row * cols + col + {c}u;"));
         self.body.i = i;
         for arg in self.outside(pass) {
             let key = (arg.source, arg.layout.merged());
-            let dtype = flow.dtype(arg.source);
-            if let Some(quad) = loads.get(&key) {
-                if quad.starts_with('q') {
-                    let x = format!("{quad}.{}", XYZW[c]);
-                    let x = if dtype == DType::Bool { format!("({x} != 0u)") } else { x };
-                    self.body.loads.insert(key, x);
-                }
-            } else if let Some(base) = self.bases.get(&key) {
+            if loads.contains_key(&key) {
+                continue;
+            }
+            if let Some(base) = self.bases.get(&key) {
                 let (_, folded) = split(&arg.layout, program.rows).expect("it has a base");
                 let at = format!("{base} + {}", position(&folded, &format!("(col + {c}u)")));
                 let x = self.body.text.load_at(arg.source, &at);

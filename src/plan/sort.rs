@@ -5,25 +5,25 @@ use super::template::MAP;
 use super::wgsl::{Text, computed};
 use crate::ops::op::Op;
 use crate::tensor::backend::Arg;
+use std::fmt::Write;
 
 /// One pass of a merge sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    /// Each block of a line is sorted: an element's place is the number of those before it.
-    Blocks,
-    /// Neighbouring runs of this length are merged: an element's place is its own in its run, and the number of those of
-    /// the other run that come before it, found by bisection.
-    Merge(usize),
+pub(super) struct Pass {
+    /// The length of the runs that neighbours are merged of; nothing where a thread sorts the elements of a run.
+    merges: Option<usize>,
+    /// How many elements of each line are wanted: the others of a run are left where they are.
+    wanted: usize,
 }
 
-/// The length of a block.
-const BLOCK: usize = 32;
+/// The elements that a thread sorts in registers, and that it merges.
+const BLOCK: usize = 8;
 
 impl Pass {
-    /// The passes that sort lines of `n` elements.
-    pub fn all(n: usize) -> Vec<Pass> {
+    /// The passes that bring the first `wanted` elements of lines of `n` in order.
+    pub fn all(n: usize, wanted: usize) -> Vec<Pass> {
         let merges = std::iter::successors(Some(BLOCK), |run| Some(2 * run)).take_while(|run| *run < n);
-        std::iter::once(Pass::Blocks).chain(merges.map(Pass::Merge)).collect()
+        std::iter::once(None).chain(merges.map(Some)).map(|merges| Pass { merges, wanted }).collect()
     }
 }
 
@@ -35,56 +35,85 @@ pub(super) fn argsort(text: &mut Text, n: usize, pass: &Pass, reads: &[Item], to
     let key = key(text, &node.args[0], "at");
     let key = if descending { format!("~{key}") } else { key };
     text.function("key".to_owned(), || format!("fn key(at: u32) -> u32 {{\n  return {key};\n}}"));
-    let lines = match pass {
-        Pass::Blocks => {
-            let y = text.bind(to, "i32", true);
-            format!(
-                "  let line = i / {len}u * {len}u;
-  let own = i - line;
-  let begin = own / {BLOCK}u * {BLOCK}u;
-  let end = min(begin + {BLOCK}u, {len}u);
-  let k = key(i);
-  var place = begin;
-  for (var j = begin; j < end; j += 1u) {{
-    let other = key(line + j);
-    place += u32(other < k || (other == k && j < own));
-  }}
-  {y}[line + place] = i32(own);
-"
-            )
-        }
-        Pass::Merge(run) => {
+    let (run, each, lines) = match pass.merges {
+        None => (BLOCK, BLOCK, blocks(text, len, to)),
+        Some(run) => {
             let from = reads.last().expect("a merge reads the pass before");
-            let (x, y) = (text.bind(*from, "i32", false), text.bind(to, "i32", true));
-            format!(
-                "  let line = i / {len}u * {len}u;
-  let own = i - line;
-  let pair = own / {both}u * {both}u;
-  let first = own < pair + {run}u;
-  let begin = min(pair + select(0u, {run}u, first), {len}u);
-  let end = min(begin + {run}u, {len}u);
-  let e = {x}[i];
-  let k = key(line + u32(e));
-  var low = begin;
-  var high = end;
+            (2 * run, pass.wanted.min(2 * run), merge(text, (len, run, pass.wanted), *from, to))
+        }
+    };
+    let (runs, each) = (len.div_ceil(run).max(1), each.div_ceil(BLOCK));
+    let begin = format!(
+        "  let line = i / {per_line}u * {len}u;\n  let begin = i % {per_line}u / {each}u * {run}u;\n  \
+         let own = i % {each}u * {BLOCK}u;\n",
+        per_line = runs * each
+    );
+    finish(text, node.value.numel() / len.max(1) * runs * each, &(begin + &lines))
+}
+
+/// A thread sorts a block: an element's place is the number of those before it.
+fn blocks(text: &mut Text, len: usize, to: Item) -> String {
+    let y = text.bind(to, "i32", true);
+    let mut lines = String::new();
+    for c in 0..BLOCK {
+        let at = format!("min(begin + {c}u, {}u)", len.max(1) - 1);
+        let _ = writeln!(lines, "  let k{c} = select(0xffffffffu, key(line + {at}), begin + {c}u < {len}u);");
+    }
+    for c in 0..BLOCK {
+        let before =
+            (0..BLOCK).filter(|&d| d != c).map(|d| format!("u32(k{d} {} k{c})", if d < c { "<=" } else { "<" }));
+        let place = before.collect::<Vec<_>>().join(" + ");
+        let _ = writeln!(
+            lines,
+            "  if (begin + {c}u < {len}u) {{\n    {y}[line + begin + {place}] = i32(begin + {c}u);\n  }}"
+        );
+    }
+    lines
+}
+
+/// A thread makes some neighbours of two merged runs: where they begin in either run is found by bisection. Of equal elements
+/// those of the first run stay first.
+fn merge(text: &mut Text, (len, run, wanted): (usize, usize, usize), from: Item, to: Item) -> String {
+    let (x, y) = (text.bind(from, "i32", false), text.bind(to, "i32", true));
+    text.function("entry".to_owned(), || format!("fn entry(at: u32) -> u32 {{\n  return u32({x}[at]);\n}}"));
+    let most = run.min(wanted);
+    format!(
+        "  let a = line + begin;
+  let b = a + {run}u;
+  let n_a = min({most}u, {len}u - begin);
+  let n_b = min({most}u, {len}u - min(begin + {run}u, {len}u));
+  var low = own - min(own, n_b);
+  var high = min(own, n_a);
   for (; low < high;) {{
     let mid = (low + high) / 2u;
-    let other = key(line + u32({x}[line + mid]));
-    // Of equal elements those of the first run stay first.
-    if (other < k || (other == k && !first)) {{
+    if (key(line + entry(a + mid)) <= key(line + entry(b + own - 1u - mid))) {{
       low = mid + 1u;
     }} else {{
       high = mid;
     }}
   }}
-  let place = own - select({run}u, 0u, first) + low - begin;
-  {y}[line + place] = e;
-",
-                both = 2 * run
-            )
-        }
-    };
-    finish(text, node.value.numel(), &lines)
+  var p = low;
+  var q = own - low;
+  // Beyond the end of a run any element does, since it is not looked at.
+  var x_a = entry(a + min(p, n_a - 1u));
+  var x_b = entry(select(a, b + min(q, max(n_b, 1u) - 1u), n_b > 0u));
+  var k_a = key(line + x_a);
+  var k_b = key(line + x_b);
+  let end = min(own + {BLOCK}u, min(n_a + n_b, {wanted}u));
+  for (var k = own; k < end; k += 1u) {{
+    let first = q >= n_b || (p < n_a && k_a <= k_b);
+    {y}[a + k] = i32(select(x_b, x_a, first));
+    p += u32(first);
+    q += u32(!first);
+    let next = entry(select(b + min(q, max(n_b, 1u) - 1u), a + min(p, n_a - 1u), first));
+    let k_next = key(line + next);
+    x_a = select(x_a, next, first);
+    k_a = select(k_a, k_next, first);
+    x_b = select(next, x_b, first);
+    k_b = select(k_next, k_b, first);
+  }}
+"
+    )
 }
 
 /// How many elements of a sorted line lie before each value.

@@ -5,6 +5,7 @@ use super::Options;
 use super::columns::Columns;
 use super::flow::Flow;
 use super::horizontal;
+use super::index::by_lines;
 use super::program;
 use super::reduce::Reduction;
 use super::scan::{self, Pass, Stage};
@@ -48,6 +49,8 @@ pub(super) enum Work {
     Gather,
     /// The entries of each line that are folded in.
     Scatter(Range<usize>),
+    /// The same by threads that each take a line.
+    ScatterLines(Range<usize>),
     ArgSort(sort::Pass),
     Search,
     Write,
@@ -130,19 +133,26 @@ impl Writer<'_> {
             }
             Op::Matmul { inner, .. } => {
                 let shape = &node.args[0].layout.shape;
-                self.in_parts(n, numel(&shape[shape.len() - inner..]), &node.args, Work::Matmul);
+                self.in_parts(n, numel(&shape[shape.len() - inner..]), &node.args, &node.args, Work::Matmul);
             }
             Op::OverlapAdd { .. } => {
                 let size = node.args[0].layout.shape.last().copied().unwrap_or(1);
-                self.in_parts(n, size, &node.args, Work::OverlapAdd);
+                self.in_parts(n, size, &node.args, &node.args, Work::OverlapAdd);
             }
             Op::Gather { .. } => self.push(Work::Gather, n, &node.args, Item::Node(n), true),
+            Op::Scatter { dim, .. } if by_lines(node, self.options.target) => {
+                let over = self.begin_with_base(n);
+                let first = self.schedule.steps.len();
+                let entries = node.args[1].layout.shape.get(*dim).copied().unwrap_or(1);
+                self.in_parts(n, entries, &node.args[1..3], &node.args[1..3], Work::ScatterLines);
+                self.take_over(first, over);
+            }
             Op::Scatter { dim, .. } => {
                 let over = self.takes_over(n, &node.args[0]);
                 let first = self.schedule.steps.len();
                 let entries = node.args[1].layout.shape.get(*dim).copied().unwrap_or(1);
                 // Later parts start from the result, not from the base.
-                self.in_parts(n, entries, &node.args[1..], Work::Scatter);
+                self.in_parts(n, entries, &node.args, &node.args[1..], Work::Scatter);
                 self.schedule.steps[first].over.extend(over);
             }
             Op::ArgSort { .. } => self.argsort(n),
@@ -153,8 +163,7 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, work: Work, n: usize, args: &[Arg], to: Item, complete: bool) {
-        let reads =
-            args.iter().filter(|arg| self.flow.number(arg.source).is_none()).map(|arg| arg.source.into()).collect();
+        let reads = args.iter().filter(|arg| !self.flow.is_free(arg.source)).map(|arg| arg.source.into()).collect();
         let outputs = if complete { vec![n] } else { Vec::new() };
         self.schedule.steps.push(Step { work, nodes: vec![n], reads, writes: vec![to], over: Vec::new(), outputs });
     }
@@ -236,6 +245,11 @@ impl Writer<'_> {
             self.push(Work::Columns(cut), n, &node.args, partial, false);
             return self.second(n, Reduction::second(cut.results, cut.parts), partial);
         }
+        if let Some(cut) = Columns::of_whole(self.flow, self.options, n) {
+            let partial = self.scratch(cut.results);
+            self.push(Work::Columns(cut), n, &node.args, partial, false);
+            return self.second(n, Reduction::second(1, cut.results), partial);
+        }
         let layout = &node.args[0].layout;
         let rows = node.value.numel();
         let (first, second) = Reduction::of(layout, rows, layout.numel() / rows);
@@ -256,7 +270,9 @@ impl Writer<'_> {
     /// Passes from the places in order to the places sorted, by turns in the result's buffer and in another one.
     fn argsort(&mut self, n: usize) {
         let node = self.flow.node(n);
-        let passes = sort::Pass::all(node.value.shape.last().copied().unwrap_or(1));
+        let wanted = if node.held { usize::MAX } else { self.flow.graph.prefix_read(n) };
+        let len = node.value.shape.last().copied().unwrap_or(1);
+        let passes = sort::Pass::all(len, wanted.min(len));
         let other = if passes.len() > 1 { self.scratch(node.value.numel()) } else { Item::Node(n) };
         let last = passes.len() - 1;
         for (k, pass) in passes.into_iter().enumerate() {
@@ -298,23 +314,36 @@ impl Writer<'_> {
     }
 
     /// Steps that each add a part of a sum to the result; all but the first read `again` alone.
-    fn in_parts(&mut self, n: usize, len: usize, again: &[Arg], work: impl Fn(Range<usize>) -> Work) {
+    fn in_parts(&mut self, n: usize, len: usize, args: &[Arg], again: &[Arg], work: impl Fn(Range<usize>) -> Work) {
         for begin in (0..len.max(1)).step_by(MAX_LOOP) {
             let end = (begin + MAX_LOOP).min(len);
-            let args = if begin == 0 { &self.flow.node(n).args } else { again };
+            let args = if begin == 0 { args } else { again };
             self.push(work(begin..end), n, args, Item::Node(n), end == len);
         }
     }
 
     fn write(&mut self, n: usize, to: &Layout) {
         let node = self.flow.node(n);
-        let over = self.takes_over(n, &node.args[0]);
-        if over.is_none() && to.numel() < node.value.numel() {
-            self.push(Work::Map, n, &node.args[..1], Item::Node(n), false);
-        }
+        let is_partial = to.numel() < node.value.numel();
+        let over = if is_partial { self.begin_with_base(n) } else { self.takes_over(n, &node.args[0]) };
+        let first = self.schedule.steps.len();
         self.push(Work::Write, n, &node.args[1..], Item::Node(n), true);
-        // The base is listed as read: its buffer must live until it is taken over.
-        let step = self.schedule.steps.last_mut().expect("just pushed");
+        self.take_over(first, over);
+    }
+
+    /// The buffer of the first operand for the result, or a copy of it.
+    fn begin_with_base(&mut self, n: usize) -> Option<(Item, Item)> {
+        let args = &self.flow.node(n).args;
+        let over = self.takes_over(n, &args[0]);
+        if over.is_none() {
+            self.push(Work::Map, n, &args[..1], Item::Node(n), false);
+        }
+        over
+    }
+
+    /// Has a step take over a buffer. The operand is listed as read: its buffer must live until then.
+    fn take_over(&mut self, step: usize, over: Option<(Item, Item)>) {
+        let step = &mut self.schedule.steps[step];
         step.reads.extend(over.iter().map(|(_, base)| *base));
         step.over.extend(over);
     }

@@ -41,6 +41,7 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, options: &Options, step: &Ste
         Work::OverlapAdd(places) => written(window::overlap_add(&mut text, n, places.clone())),
         Work::Gather => written(index::gather(&mut text, n)),
         Work::Scatter(entries) => written(index::scatter(&mut text, n, entries.clone())),
+        Work::ScatterLines(entries) => written(index::scatter_lines(&mut text, n, entries.clone())),
         Work::ArgSort(pass) => written(sort::argsort(&mut text, n, pass, &step.reads, step.writes[0])),
         Work::Search => written(sort::search(&mut text, n)),
         Work::Write => written(index::write(&mut text, n)),
@@ -68,7 +69,7 @@ pub(super) fn grid(groups: usize) -> [u32; 3] {
 fn label(flow: &Flow, step: &Step) -> String {
     let names: Vec<&str> = step.nodes.iter().map(|&n| flow.node(n).value.op.name()).collect();
     match (&step.work, names.len()) {
-        (Work::Map, 1) if names[0] == "write" => "copy".to_owned(),
+        (Work::Map, 1) if !flow.node(step.nodes[0]).value.op.is_pointwise() => "copy".to_owned(),
         (Work::Watch(_), _) => format!("watch {}", names[0]),
         (_, ..=12) => names.join(">"),
         (_, len) => format!("{}>…{}…>{}", names[..6].join(">"), len - 12, names[len - 6..].join(">")),
@@ -170,6 +171,10 @@ impl Text<'_> {
                 DType::I32 => format!("bitcast<i32>({word})"),
                 _ => format!("bitcast<f32>({word})"),
             };
+        }
+        if self.flow.is_place(source) {
+            let place = format!("{}({at})", computed(dtype));
+            return if dtype.is_narrow() { widened(dtype, &stored(dtype, &place)) } else { place };
         }
         let b = self.bind_read(source, dtype);
         let x = if self.quads { format!("{b}[({at}) >> 2u][({at}) & 3u]") } else { format!("{b}[{at}]") };

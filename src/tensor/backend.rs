@@ -100,6 +100,21 @@ pub struct Graph {
     pub inputs: Vec<Input>,
 }
 
+impl Graph {
+    /// How many elements of each line of a node's result the other nodes read at most, counted from its first one.
+    pub fn prefix_read(&self, n: usize) -> usize {
+        let line = self.nodes[n].value.shape.last().copied().unwrap_or(1);
+        let args = self.nodes.iter().flat_map(|node| &node.args).filter(|arg| arg.source == Source::Node(n));
+        let last = args.map(|Arg { layout, .. }| {
+            let steps = layout.shape.iter().zip(&layout.strides).filter(|(_, stride)| *stride % line as isize != 0);
+            let steps =
+                steps.map(|(n, stride)| n.saturating_sub(1).saturating_mul(usize::try_from(*stride).unwrap_or(line)));
+            steps.fold(layout.offset % line, usize::saturating_add)
+        });
+        last.max().map_or(line, |last| (last + 1).min(line))
+    }
+}
+
 /// One value to be computed.
 pub struct Node {
     /// The value.

@@ -6,7 +6,7 @@ use crate::common::gpu;
 use std::slice::from_ref;
 use wgrad::autograd::{GradOptions, grad};
 use wgrad::testing::{open_gpu, open_gpu_with};
-use wgrad::{ConvOptions, DType, Device, GpuOptions, Tensor};
+use wgrad::{Combine, ConvOptions, DType, Device, GpuOptions, Tensor};
 
 /// A twin whose kernels are chosen for the adapter, and one whose kernels are not.
 fn twins() -> Vec<Device> {
@@ -265,6 +265,91 @@ fn what_follows_from_rows_is_one_kernel() {
     }
 }
 
+/// Tensors so long that a thread takes four elements, of every length beside a multiple of four, read through every view.
+#[test]
+fn four_elements_a_thread() {
+    for dev in twins() {
+        for n in 5000..5004 {
+            let x = [random(&[n], &dev), random(&[n + 3], &dev), random(&[], &dev)];
+            check(&format!("{n} elements"), &x, |x| (&x[0] * x[1].narrow(0, 3, n) + &x[2]).tanh());
+            let tail = x[0].exp().narrow(0, n - 5, 5) + Tensor::arange(0, n as i32, 1, &dev).narrow(0, n - 5, 5);
+            tail.to_data().unwrap();
+            let is_large = x[0].gt(0.5);
+            Tensor::where_(&is_large, &x[0], is_large.cast(DType::I32) + 1).to_data().unwrap();
+            (Tensor::rand(n, &dev) + Tensor::randn(n, &dev)).to_data().unwrap();
+        }
+        for [rows, cols] in [[70, 64], [70, 67], [3, 2000], [2000, 3], [64, 100]] {
+            let x = [random(&[rows, cols], &dev), random(&[cols], &dev), random(&[rows, 1], &dev)];
+            check(&format!("[{rows}, {cols}]"), &x, |x| (&x[0] + &x[1]) * &x[2] - x[0].flip([0, 1]));
+            check(&format!("[{rows}, {cols}] transposed"), &x[..1], |x| x[0].t().exp() * x[0].t().sin());
+            for dtype in [DType::F16, DType::BF16] {
+                (x[0].cast(dtype) * 3.0 + x[1].cast(DType::F32)).to_data().unwrap();
+            }
+            (Tensor::arange(0, cols as i32, 1, &dev) * 2 + x[0].gt(0.0).cast(DType::I32)).to_data().unwrap();
+            x[0].argmax(1, false).to_data().unwrap();
+            x[0].argmin(0, false).to_data().unwrap();
+            x[0].tril(1).to_data().unwrap();
+        }
+    }
+}
+
+#[test]
+fn everything_is_summed_in_any_size() {
+    for dev in twins() {
+        for n in [4096 * 7, 4096 * 8, 4096 * 9, 32_768 * 8, 32_768 * 9, 70_001] {
+            let x = random(&[n + 4], &dev);
+            for from in [0, 3, 4] {
+                check(&format!("{n} elements from {from}"), from_ref(&x), |x| x[0].narrow(0, from, n).sum());
+                x.narrow(0, from, n).amax((), false).to_data().unwrap();
+                x.narrow(0, from, n).gt(0.999).any().to_data().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_of_every_length_are_sorted() {
+    for dev in twins() {
+        for n in [0, 1, 2, 7, 8, 9, 16, 17, 31, 64, 65, 100, 1000, 2049] {
+            // Few different numbers, so that many are equal and keep their order.
+            let x = (random(&[3, n], &dev) * 5.0).floor();
+            x.argsort(1, false).to_data().unwrap();
+            x.argsort(1, true).to_data().unwrap();
+            x.t().argsort(0, false).to_data().unwrap();
+            for k in [1, 3, 8, 9, 40] {
+                if k <= n {
+                    x.topk(k, 1, true).1.to_data().unwrap();
+                    x.topk(k, 1, false).0.to_data().unwrap();
+                    x.kthvalue(k, 1, false).1.to_data().unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scattered_by_lines_and_by_places() {
+    for dev in twins() {
+        for shape in [[2, 300, 3], [40, 200, 3], [9000, 100, 1]] {
+            let places = || (Tensor::rand(&shape[..], &dev) * 50.0).cast(DType::I32);
+            let (index, source) = (places(), random(&shape, &dev));
+            let base = random(&[shape[0], 50, shape[2]], &dev);
+            let name = format!("into {:?} from {shape:?}", base.shape());
+            check(&name, &[base.clone(), source.clone()], |x| x[0].scatter_add(1, &index, &x[1]));
+            check(&name, &[base.clone(), source.clone()], |x| {
+                x[0].scatter_reduce(1, &index, &x[1], Combine::Amax, true)
+            });
+            check(&name, from_ref(&source), |x| {
+                Tensor::zeros([shape[0], 50, shape[2]], &dev).scatter(1, &index, &x[0])
+            });
+            let part = source.flip([1]).narrow(1, 0, 90);
+            check(&name, &[base, part], |x| x[0].scatter_add(1, &index.narrow(1, 10, 90), &x[1]));
+        }
+        let (rows, weight) = ((Tensor::rand([8, 50], &dev) * 60.0).cast(DType::I32), random(&[60, 20], &dev));
+        check("embedding", &[weight], |x| rows.embedding(&x[0]));
+    }
+}
+
 #[test]
 fn every_optimisation_can_be_off() {
     if gpu().is_none() {
@@ -274,6 +359,7 @@ fn every_optimisation_can_be_off() {
         GpuOptions { fuse: false, ..Default::default() },
         GpuOptions { tiles: false, ..Default::default() },
         GpuOptions { rows: false, ..Default::default() },
+        GpuOptions { quads: false, ..Default::default() },
         GpuOptions { adapted: false, ..Default::default() },
     ] {
         let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::gpu_with(&options).unwrap());

@@ -148,7 +148,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         let result = if let (Op::Full(x), true) = (&node.value.op, in_part) {
             Ok(Data::generate(node.value.dtype, 1, |_| *x))
         } else if let (Op::ArgSort { descending }, true) = (&node.value.op, in_part) {
-            let read = self.prefix_read(n);
+            let read = self.graph.prefix_read(n);
             self.operand(&node.args[0]).map(|(x, layout)| with_data!(&*x, x => argsort(x, &layout, *descending, read)))
         } else {
             let base = self.take_base(node);
@@ -159,19 +159,6 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
             })
         };
         self.settle(n, result);
-    }
-
-    /// How many elements of each line of a node's result are read at most, counted from its first one.
-    fn prefix_read(&self, n: usize) -> usize {
-        let line = self.graph.nodes[n].value.shape.last().copied().unwrap_or(1);
-        let args = self.graph.nodes.iter().flat_map(|node| &node.args).filter(|arg| arg.source == Source::Node(n));
-        let last = args.map(|Arg { layout, .. }| {
-            let steps = layout.shape.iter().zip(&layout.strides).filter(|(_, stride)| *stride % line as isize != 0);
-            let steps =
-                steps.map(|(n, stride)| n.saturating_sub(1).saturating_mul(usize::try_from(*stride).unwrap_or(line)));
-            steps.fold(layout.offset % line, usize::saturating_add)
-        });
-        last.max().map_or(line, |last| (last + 1).min(line))
     }
 
     fn settle(&mut self, n: usize, result: Result<Data>) {

@@ -45,13 +45,15 @@ pub struct GpuOptions {
     pub tiles: bool,
     /// Whether reductions over rows may share a kernel with each other and with the operations between them.
     pub rows: bool,
+    /// Whether a thread of a pointwise kernel computes four neighbours of a long tensor.
+    pub quads: bool,
     /// Whether kernels are chosen for what the adapter is and can do; otherwise those that every WebGPU device can run.
     pub adapted: bool,
 }
 
 impl Default for GpuOptions {
     fn default() -> GpuOptions {
-        GpuOptions { name: String::new(), fuse: true, tiles: true, rows: true, adapted: true }
+        GpuOptions { name: String::new(), fuse: true, tiles: true, rows: true, quads: true, adapted: true }
     }
 }
 
@@ -93,7 +95,7 @@ impl Gpu {
     /// # Errors
     /// If there is no such adapter, or it cannot be opened.
     pub fn open(options: &GpuOptions) -> Result<Gpu> {
-        let &GpuOptions { ref name, fuse, tiles, rows, adapted } = options;
+        let &GpuOptions { ref name, fuse, tiles, rows, quads, adapted } = options;
         let context = Arc::new(Context::open(name, adapted)?);
         let both = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let memory = Pool::new(context.clone(), wgpu::BufferUsages::STORAGE | both);
@@ -103,6 +105,7 @@ impl Gpu {
                 fuse,
                 tiles,
                 rows,
+                quads,
                 target: context.target,
                 max_storage_buffers: context.limits.max_storage_buffers_per_shader_stage as usize,
                 ..Options::default()
