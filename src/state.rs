@@ -35,6 +35,18 @@ pub(crate) fn read_number(state: &StateDict, key: &str) -> Result<f64> {
     entry.item()
 }
 
+/// The entries whose names begin so.
+pub(crate) fn below<'a>(state: &'a StateDict, prefix: &'a str) -> impl Iterator<Item = (&'a String, &'a Tensor)> {
+    state.range(prefix.to_string()..).take_while(move |(key, _)| key.starts_with(prefix))
+}
+
+/// An entry on a tensor's device, in its type: cast where there is that type.
+pub(crate) fn as_in(entry: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let entry = entry.untracked();
+    let here = if entry.device().supports(x.dtype()) { entry.cast(x.dtype()) } else { entry };
+    Ok(here.to_device(&x.device())?.cast(x.dtype()))
+}
+
 impl Device {
     /// Where the device's random numbers are: four words that [`Device::set_rng_state`] takes, a `U32` tensor on the CPU.
     ///

@@ -2,7 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Error, Kind, Result};
-use crate::state::StateDict;
+use crate::state::{StateDict, as_in};
 use crate::tensor::Tensor;
 use crate::tensor::mode::no_grad;
 use std::fmt;
@@ -74,7 +74,7 @@ pub(super) fn load(own: &StateDict, state: &StateDict) -> Result<()> {
     let _unrecorded = no_grad();
     for (name, x) in own {
         if let Some(entry) = state.get(name).filter(|entry| fits(entry, x)) {
-            x.copy_(&entry.untracked().cast(x.dtype()).to_device(&x.device())?)?;
+            x.copy_(&as_in(entry, x)?)?;
         }
     }
     Ok(())

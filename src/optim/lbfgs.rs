@@ -1,7 +1,9 @@
 //! L-BFGS: steps by an estimate of the inverse Hessian, made of the last changes of parameters and gradient.
 
-use crate::error::{Error, Kind, Result};
-use crate::state::{StateDict, number, read_number};
+use crate::error::{Error, Kind, Result, misuse};
+use crate::optim::optimizer::{expect_parameter, no_gradient};
+use crate::optim::range::expect_option;
+use crate::state::{StateDict, as_in, below, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::mode::no_grad;
 use std::collections::VecDeque;
@@ -75,9 +77,37 @@ struct Point {
 const SUFFICIENT: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 
+/// What a state may hold. Of PyTorch's, what is no direction follows from those that are kept.
+const KEPT: [&str; 12] = [
+    "param_groups.0.",
+    "state.0.H_diag",
+    "state.0.al.",
+    "state.0.d",
+    "state.0.func_evals",
+    "state.0.n_iter",
+    "state.0.old_dirs.",
+    "state.0.old_stps.",
+    "state.0.prev_flat_grad",
+    "state.0.prev_loss",
+    "state.0.ro.",
+    "state.0.t",
+];
+
 impl Lbfgs {
     /// PyTorch's defaults.
+    ///
+    /// # Panics
+    /// If there are no parameters, one is no leaf of floats, or one is there twice.
+    #[track_caller]
     pub fn new<'a>(parameters: impl IntoIterator<Item = &'a Tensor>) -> Lbfgs {
+        let mut all: Vec<Tensor> = Vec::new();
+        for p in parameters {
+            expect_parameter("Lbfgs", p, all.iter());
+            all.push(p.clone());
+        }
+        if all.is_empty() {
+            misuse("Lbfgs", "the list of parameters is empty");
+        }
         Lbfgs {
             lr: 1.0,
             max_iter: 20,
@@ -86,7 +116,7 @@ impl Lbfgs {
             tolerance_change: 1e-9,
             history_size: 100,
             strong_wolfe: false,
-            parameters: parameters.into_iter().cloned().collect(),
+            parameters: all,
             history: VecDeque::new(),
             last: None,
         }
@@ -101,10 +131,17 @@ impl Lbfgs {
     /// the loss; the result is its first value.
     ///
     /// # Errors
-    /// As the closure, and if the device fails.
+    /// As the closure, if it leaves no parameter with a gradient, and if the device fails.
+    ///
+    /// # Panics
+    /// If the learning rate is below 0 or NaN.
     #[track_caller]
     pub fn step(&mut self, mut closure: impl FnMut() -> Result<Tensor>) -> Result<f64> {
+        expect_option("Lbfgs", "lr", self.lr);
         let mut loss = closure()?.item()?;
+        if self.parameters.iter().all(|p| p.grad().is_none()) {
+            return Err(no_gradient());
+        }
         let (first, mut evaluations) = (loss, 1);
         let mut gradient = self.gradient();
         for iteration in 0..self.max_iter {
@@ -202,38 +239,45 @@ impl Lbfgs {
         Ok(())
     }
 
-    /// The changes that are kept, and the last iteration.
+    /// The changes that are kept and the last iteration, under PyTorch's names: `state.0.old_stps.7`, `state.0.d`.
     pub fn state_dict(&self) -> StateDict {
-        let mut state = StateDict::from([("history".to_string(), number(self.history.len() as f64))]);
+        let mut state = StateDict::new();
         for (i, Change { s, y }) in self.history.iter().enumerate() {
-            state.extend([(format!("history.{i}.s"), s.untracked()), (format!("history.{i}.y"), y.untracked())]);
+            state.insert(format!("state.0.old_stps.{i}"), s.untracked());
+            state.insert(format!("state.0.old_dirs.{i}"), y.untracked());
         }
         if let Some(Last { gradient, step }) = &self.last {
-            state.extend([
-                ("last.gradient".to_string(), gradient.untracked()),
-                ("last.step".to_string(), step.untracked()),
-            ]);
+            state.insert("state.0.prev_flat_grad".into(), gradient.untracked());
+            state.insert("state.0.d".into(), step.untracked());
+            state.insert("state.0.t".into(), number(1.0));
         }
         state
     }
 
-    /// Goes on from a state given by [`Lbfgs::state_dict`]. Nothing is changed unless all of it fits.
+    /// Goes on from a state given by [`Lbfgs::state_dict`], or by PyTorch's L-BFGS, as [`load_pt`](crate::io::load_pt) reads
+    /// it; its options stay fields of yours. Nothing is changed unless all of it fits.
     ///
     /// # Errors
-    /// If an entry is missing or of another length than all parameters together: the error names it.
+    /// If an entry is missing, unknown, or of another length than all parameters together: the error names it.
     pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
         let n: usize = self.parameters.iter().map(Tensor::numel).sum();
-        let entry = |key: String| match (state.get(&key), self.parameters.first()) {
-            (Some(entry), Some(p)) if *entry.shape() == [n] => Ok(entry.untracked().to_device(&p.device())?.copy()),
-            _ => Err(Error::new(Kind::Data, format!("load_state_dict: the state has no {key} of shape [{n}]"))),
+        let wrong = |what: String| Error::new(Kind::Data, format!("load_state_dict: {what}"));
+        if let Some(key) = state.keys().find(|key| !KEPT.iter().any(|known| key.starts_with(known))) {
+            return Err(wrong(format!("Lbfgs keeps no state {key}")));
+        }
+        let entry = |key: String| match state.get(&key) {
+            Some(entry) if *entry.shape() == [n] => Ok(as_in(entry, &self.parameters[0])?.copy()),
+            _ => Err(wrong(format!("the state has no {key} of shape [{n}]"))),
         };
         let mut history = VecDeque::new();
-        for i in 0..read_number(state, "history")? as usize {
-            history.push_back(Change { s: entry(format!("history.{i}.s"))?, y: entry(format!("history.{i}.y"))? });
+        for i in 0..below(state, "state.0.old_stps.").count() {
+            let (s, y) = (entry(format!("state.0.old_stps.{i}"))?, entry(format!("state.0.old_dirs.{i}"))?);
+            history.push_back(Change { s, y });
         }
         let mut last = None;
-        if state.contains_key("last.gradient") {
-            last = Some(Last { gradient: entry("last.gradient".into())?, step: entry("last.step".into())? });
+        if state.contains_key("state.0.prev_flat_grad") {
+            let (gradient, d) = (entry("state.0.prev_flat_grad".into())?, entry("state.0.d".into())?);
+            last = Some(Last { gradient, step: d * read_number(state, "state.0.t")? });
         }
         (self.history, self.last) = (history, last);
         Ok(())

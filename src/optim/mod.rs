@@ -1,10 +1,9 @@
 //! Optimizers: what turns gradients into a step.
 //!
 //! An [`Optimizer`] holds groups of parameters, each with a [`Rule`]: its options, and how a gradient becomes a step. Rules
-//! are rows in `rules.rs` and its neighbours, a few lines of tensor code each; weight decay, maximising, state, skipping
-//! and saving are shared and stand in `optimizer.rs`. A step is recorded like everything else, so the update of a parameter
-//! becomes one fused kernel, which others share where they fit, and numbers that change from step to step are parameters of
-//! the plan.
+//! are rows, a few lines of tensor code each; weight decay, maximising, state and skipping are shared. A step is recorded
+//! like everything else, so the update of a parameter becomes one fused kernel, which others share where they fit, and
+//! numbers that change from step to step are parameters of the plan.
 //!
 //! ```
 //! use wgrad::optim::{Muon, AdamW};
@@ -28,10 +27,12 @@ mod lbfgs;
 mod momentum;
 mod optimizer;
 mod plateau;
+mod range;
 mod rule;
 pub(crate) mod scaler;
 mod schedule;
 mod scheduler;
+mod state;
 mod whole;
 
 pub use adaptive::{Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop};

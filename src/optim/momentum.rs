@@ -40,7 +40,7 @@ rules! {
         if o.momentum == 0.0 {
             return Ok(g * o.lr);
         }
-        let gain = if x.t == 1.0 { 1.0 } else { 1.0 - o.dampening };
+        let gain = if x.memory.tensors.contains_key("momentum_buffer") { 1.0 - o.dampening } else { 1.0 };
         let m = x.keep("momentum_buffer", |m| m * o.momentum + &g * gain)?;
         Ok(if o.nesterov { (g + m * o.momentum) * o.lr } else { m * o.lr })
     }
@@ -111,7 +111,7 @@ rules! {
         /// Whether to go up.
         maximize: bool = false,
     }
-    states ["ax"; "eta"];
+    states ["ax"; "eta", "mu"];
     decay |_o| Decay::Coupled;
     |o, x| {
         // The step is the one that the last learning rate gave.
@@ -119,7 +119,10 @@ rules! {
         let mut eta = o.lr;
         x.keep_number("eta", o.lr, |now| { eta = now; next });
         let delta = &x.p * (o.lambd * eta) + &x.g * eta;
-        let (p, share) = (&x.p - &delta, 1.0 / (x.t - 1.0 - o.t0).max(1.0));
+        // So is the share of the new parameter in the average.
+        let (mut share, next) = (1.0, 1.0 / (x.t - o.t0).max(1.0));
+        x.keep_number("mu", 1.0, |now| { share = now; next });
+        let p = &x.p - &delta;
         x.keep("ax", |average| average + (p - average) * share)?;
         Ok(delta)
     }

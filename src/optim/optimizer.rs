@@ -1,8 +1,8 @@
-//! What all rules share: groups and their options, weight decay, steps that are skipped, state given and taken.
+//! What all rules share: groups and their options, weight decay, steps that are skipped.
 
 use crate::error::{Error, Kind, Result, misuse};
+use crate::optim::range::{expect_option, expect_together};
 use crate::optim::rule::{Decay, Memory, Rule, Step, choose};
-use crate::state::{StateDict, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::autocast::no_autocast;
 use crate::tensor::device::Device;
@@ -27,30 +27,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Source: [torch.optim.Optimizer](https://docs.pytorch.org/docs/stable/optim.html).
 pub struct Optimizer {
     id: u64,
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     skips_non_finite: bool,
-    skipped: Option<Tensor>,
+    pub(super) skipped: Option<Tensor>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-struct Group {
-    rule: Box<dyn Rule>,
-    slots: Vec<Slot>,
+pub(super) struct Group {
+    pub rule: Box<dyn Rule>,
+    pub slots: Vec<Slot>,
 }
 
 /// A parameter, what is remembered of it, and the number of steps it took part in.
-struct Slot {
-    parameter: Tensor,
-    memory: Memory,
-    steps: usize,
+pub(super) struct Slot {
+    pub parameter: Tensor,
+    pub memory: Memory,
+    pub steps: usize,
 }
 
 impl Optimizer {
     /// An optimizer with one group.
     ///
     /// # Panics
-    /// As [`Optimizer::add_group`].
+    /// If there are no parameters, and as [`Optimizer::add_group`].
     #[track_caller]
     pub fn new<'a>(rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) -> Optimizer {
         let mut optimizer = Optimizer {
@@ -59,35 +59,39 @@ impl Optimizer {
             skips_non_finite: false,
             skipped: None,
         };
+        let name = rule.name();
         optimizer.add_group(rule, parameters);
+        if optimizer.parameters().next().is_none() {
+            misuse(name, "the list of parameters is empty");
+        }
         optimizer
     }
 
     /// Adds a group with a rule of its own.
     ///
     /// # Panics
-    /// If a parameter is no leaf of floats, or is there already.
+    /// If an option is outside of its range, such as a learning rate below 0 or a `β` of 1, or a parameter is no leaf of
+    /// floats, or is there already.
     #[track_caller]
     pub fn add_group<'a>(&mut self, rule: impl Rule, parameters: impl IntoIterator<Item = &'a Tensor>) {
         let name = rule.name();
+        for (option, x) in rule.options() {
+            expect_option(name, &option, x);
+        }
+        expect_together(&rule);
         self.groups.push(Group { rule: Box::new(rule), slots: Vec::new() });
         for p in parameters {
-            if !p.is_leaf() || !p.dtype().is_float() {
-                let (shape, dtype) = (p.shape(), p.dtype());
-                misuse(name, format!("a parameter is a leaf of floats, not a result or {dtype} elements of {shape:?}"));
-            }
-            if self.groups.iter().flat_map(|group| &group.slots).any(|slot| slot.parameter.is_same(p)) {
-                misuse(name, format!("the parameter of shape {:?} is in a group already", p.shape()));
-            }
+            expect_parameter(name, p, self.parameters());
             let slot = Slot { parameter: p.clone(), memory: Memory::default(), steps: 0 };
             self.groups.last_mut().expect("a group was added").slots.push(slot);
         }
     }
 
-    /// One step for every parameter that has a gradient.
+    /// One step for every parameter that has a gradient; the others, and their states, stay.
     ///
     /// # Errors
-    /// If the device fails, or a gradient could not be computed, as with a label that is no class. On the CPU and on a twin
+    /// If no parameter has a gradient: backward was not called, or the model was moved to another device after the optimizer
+    /// was made, whose parameters are then others. PyTorch does nothing in silence there. If the device fails, or a gradient could not be computed, as with a label that is no class. On the CPU and on a twin
     /// parameters and states are then as they were; on a GPU the next read tells.
     #[track_caller]
     pub fn step(&mut self) -> Result<()> {
@@ -113,7 +117,7 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If the device fails.
+    /// If no parameter has a gradient, or the device fails.
     #[track_caller]
     pub fn step_if(&mut self, condition: &Tensor) -> Result<()> {
         let _unrecorded = no_grad();
@@ -169,10 +173,11 @@ impl Optimizer {
     /// Changes an option of a group.
     ///
     /// # Panics
-    /// If the group's rule has no option of that name.
+    /// If the group's rule has no option of that name, or the number is outside of the option's range.
     #[track_caller]
     pub fn set_option(&mut self, group: usize, name: &str, x: f64) {
         let rule = &mut self.groups[group].rule;
+        expect_option(rule.name(), name, x);
         if !rule.set_option(name, x) {
             let known: Vec<String> = rule.options().into_iter().map(|(name, _)| name).collect();
             misuse("set_option", format!("{} has no {name}, only {}", rule.name(), known.join(", ")));
@@ -187,91 +192,9 @@ impl Optimizer {
     /// Gives all groups one learning rate.
     #[track_caller]
     pub fn set_lr(&mut self, lr: f64) {
-        (0..self.groups()).for_each(|group| self.set_option(group, "lr", lr));
-    }
-
-    /// Options, states and step counts, under names such as `param_groups.0.lr` and `state.3.exp_avg`. Tensors share
-    /// their storage with the optimizer.
-    pub fn state_dict(&self) -> StateDict {
-        let mut state = StateDict::new();
-        for (i, group) in self.groups.iter().enumerate() {
-            for (name, x) in group.rule.options() {
-                state.insert(format!("param_groups.{i}.{name}"), number(x));
-            }
+        for group in 0..self.groups() {
+            self.set_option(group, "lr", lr);
         }
-        for (i, slot) in self.groups.iter().flat_map(|group| &group.slots).enumerate().filter(|(_, s)| s.steps > 0) {
-            state.insert(format!("state.{i}.step"), number(slot.steps as f64));
-            let skipped = slot.memory.skipped.iter().map(|x| ("skipped".to_string(), x.untracked()));
-            let tensors = slot.memory.tensors.iter().map(|(name, x)| (name.clone(), x.untracked()));
-            let numbers = slot.memory.numbers.iter().map(|(name, &x)| (name.clone(), number(x)));
-            state.extend(tensors.chain(numbers).chain(skipped).map(|(name, x)| (format!("state.{i}.{name}"), x)));
-        }
-        state.extend(self.skipped.iter().map(|n| ("skipped".to_string(), n.untracked())));
-        state
-    }
-
-    /// Takes a state given by [`Optimizer::state_dict`] of an optimizer with the same groups. Nothing is changed unless all
-    /// of it fits.
-    ///
-    /// # Errors
-    /// If an entry is missing, unknown or of another shape: the error names it.
-    pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
-        let wrong = |what: String| Err(Error::new(Kind::Data, format!("load_state_dict: {what}")));
-        let mut known = vec!["skipped".to_string()];
-        let mut options = Vec::new();
-        for (i, group) in self.groups.iter().enumerate() {
-            for (name, _) in group.rule.options() {
-                let key = format!("param_groups.{i}.{name}");
-                options.push((i, name, read_number(state, &key)?));
-                known.push(key);
-            }
-        }
-        let mut memories = Vec::new();
-        let slots = || self.groups.iter().flat_map(|group| group.slots.iter().map(|slot| (&group.rule, slot)));
-        for (i, (rule, slot)) in slots().enumerate() {
-            let prefix = format!("state.{i}.");
-            let (mut memory, mut steps) = (Memory::default(), 0);
-            for (key, entry) in state.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
-                let (name, p) = (&key[prefix.len()..], &slot.parameter);
-                let shape =
-                    rule.states(p.shape()).into_iter().find(|(other, _)| *other == name).map(|(_, shape)| shape);
-                match (name, shape) {
-                    ("step", _) => steps = read_number(state, key)? as usize,
-                    ("skipped", _) => memory.skipped = Some(entry.untracked().to_device(&p.device())?.copy()),
-                    (_, Some(Some(shape))) if entry.shape() != shape => {
-                        let got = entry.shape();
-                        return wrong(format!("{key} has the shape {got:?} instead of {shape:?}"));
-                    }
-                    (_, Some(None)) => {
-                        memory.numbers.insert(name.to_string(), read_number(state, key)?);
-                    }
-                    (_, Some(Some(_))) => {
-                        let entry = entry.untracked().to_device(&p.device())?.cast(p.dtype()).copy();
-                        memory.tensors.insert(name.to_string(), entry);
-                    }
-                    (_, None) => return wrong(format!("{} keeps no state {key}", rule.name())),
-                }
-                known.push(key.clone());
-            }
-            memories.push((memory, steps));
-        }
-        if let Some(key) = state.keys().find(|key| !known.contains(key)) {
-            return wrong(format!("there is no parameter or group for {key}"));
-        }
-        let device = self.parameters().next().map(Tensor::device);
-        let skipped = match (state.get("skipped"), device) {
-            (Some(n), Some(device)) => Some(n.untracked().to_device(&device)?.copy()),
-            _ => None,
-        };
-        for (i, name, x) in options {
-            self.groups[i].rule.set_option(&name, x);
-        }
-        let slots = self.groups.iter_mut().flat_map(|group| &mut group.slots);
-        for (slot, (memory, steps)) in slots.zip(memories) {
-            (slot.memory, slot.steps) = (memory, steps);
-        }
-        self.skipped = skipped;
-        Ok(())
     }
 
     /// What a scaler knows it by.
@@ -290,7 +213,11 @@ impl Optimizer {
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
         let _as_given = no_autocast();
         // No parameter takes over what can never be read.
-        for g in self.parameters().filter_map(Tensor::grad) {
+        let mut gradients = self.parameters().filter_map(Tensor::grad).peekable();
+        if gradients.peek().is_none() {
+            return Err(no_gradient());
+        }
+        for g in gradients {
             g.device().expect_computed(&g.operand().value)?;
         }
         // Counts of skipped steps are shared by all parameters that took part in the same steps.
@@ -332,6 +259,24 @@ impl Optimizer {
         }
         devices.iter().try_for_each(Device::flush)
     }
+}
+
+/// Refuses a parameter that cannot learn, or is there already.
+#[track_caller]
+pub(super) fn expect_parameter<'a>(name: &str, p: &Tensor, mut others: impl Iterator<Item = &'a Tensor>) {
+    if !p.is_leaf() || !p.dtype().is_float() {
+        let (shape, dtype) = (p.shape(), p.dtype());
+        misuse(name, format!("a parameter is a leaf of floats, not a result or {dtype} elements of {shape:?}"));
+    }
+    if others.any(|other| other.is_same(p)) {
+        misuse(name, format!("the parameter of shape {:?} is in a group already", p.shape()));
+    }
+}
+
+/// A step that nothing leads to.
+pub(super) fn no_gradient() -> Error {
+    let hint = "was backward called, and the optimizer made after the model was moved?";
+    Error::new(Kind::Graph, format!("step: no parameter of the optimizer has a gradient: {hint}"))
 }
 
 /// What a count became or, the first time, becomes.

@@ -33,7 +33,8 @@ pub trait Rule: Send + Sync + 'static {
     /// What it is called.
     fn name(&self) -> &'static str;
 
-    /// The options by name, those of PyTorch: `lr`, `weight_decay`, `betas.0`; a bool is 0 or 1, and no number is NaN.
+    /// The options by name, those of PyTorch: `lr`, `weight_decay`, `betas.0`; a bool is 0 or 1, and no number is NaN. What
+    /// has one of PyTorch's names has its range too.
     fn options(&self) -> Vec<(String, f64)>;
 
     /// Changes an option; false if there is none of that name.
@@ -182,18 +183,25 @@ impl Setting for usize {
     }
 }
 
-impl Setting for (f64, f64) {
-    fn parts(&self) -> Vec<(&'static str, f64)> {
-        vec![(".0", self.0), (".1", self.1)]
-    }
-    fn set_part(&mut self, part: &str, x: f64) -> bool {
-        match part {
-            ".0" => self.0 = x,
-            ".1" => self.1 = x,
-            _ => return false,
+macro_rules! settings_of_parts {
+    ($($tuple:ty: $($part:literal $field:tt),*;)*) => { $(
+        impl Setting for $tuple {
+            fn parts(&self) -> Vec<(&'static str, f64)> {
+                vec![$(($part, self.$field)),*]
+            }
+            fn set_part(&mut self, part: &str, x: f64) -> bool {
+                match part {
+                    $($part => self.$field = x,)*
+                    _ => return false,
+                }
+                true
+            }
         }
-        true
-    }
+    )* };
+}
+settings_of_parts! {
+    (f64, f64): ".0" 0, ".1" 1;
+    (f64, f64, f64): ".0" 0, ".1" 1, ".2" 2;
 }
 
 /// Writes a rule: its options with their defaults, its states, its weight decay, and what is subtracted in a step.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result, misuse};
 use crate::optim::optimizer::Optimizer;
-use crate::state::{StateDict, number, read_number};
+use crate::state::{StateDict, as_in, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
@@ -208,7 +208,7 @@ impl GradScaler {
         let tensor = |name: &str| {
             let x = state.get(name).filter(|x| x.numel() == 1);
             let x = x.ok_or_else(|| Error::new(Kind::Data, format!("load_state_dict: there is no number {name}")))?;
-            Ok::<_, Error>(x.untracked().cast(self.scale.dtype()).to_device(&self.scale.device())?.reshape(()).copy())
+            Ok::<_, Error>(as_in(x, &self.scale)?.reshape(()).copy())
         };
         let (scale, growth_tracker) = (tensor("scale")?, tensor("_growth_tracker")?);
         let options = GradScalerOptions {

@@ -140,6 +140,8 @@ rules! {
         nesterov: bool = true,
         /// The least norm that a step is divided by.
         eps: f64 = 1e-7,
+        /// `a`, `b` and `c`.
+        ns_coefficients: (f64, f64, f64) = (3.4445, -4.775, 2.0315),
         /// How often the singular values are drawn towards 1.
         ns_steps: usize = 5,
     }
@@ -155,7 +157,7 @@ rules! {
         // The product of the smaller size is the cheaper one.
         let mut u = if rows > columns { u.t() } else { u };
         u = &u / u.norm().clamp_min(o.eps);
-        let (a, b, c) = (3.4445, -4.775, 2.0315);
+        let (a, b, c) = o.ns_coefficients;
         for _ in 0..o.ns_steps {
             let square = u.matmul(&u.t());
             u = &u * a + (&square * b + square.matmul(&square) * c).matmul(&u);

@@ -1,18 +1,40 @@
-"""What PyTorch's modules and optimizers compute, for tests/suite/torch_modules.rs: `python tests/interop/modules.py`."""
+"""What PyTorch's modules and optimizers compute, for tests/suite/torch_modules.rs: `python tests/interop/modules.py`.
 
+`python tests/interop/modules.py FOLDER` loads the weights that this test left in FOLDER (WGRAD_INTEROP=FOLDER) into the same
+modules, by names alone, and compares what they compute.
+"""
+
+import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 torch.manual_seed(0)
 out = {}
+folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+
+
+def load(name, net, masks):
+    """Loads what wgrad saved, and compares the result of its inputs."""
+    file = load_file(folder / f"module_{name}.safetensors")
+    state = {key.removeprefix("state/"): x for key, x in file.items() if key.startswith("state/")}
+    net.load_state_dict(state, strict=True)
+    inputs = [file[f"x{i}"] for i in range(3) if f"x{i}" in file]
+    y = net(*inputs, **masks)
+    while isinstance(y, tuple):
+        y = y[0]
+    far = (y - file["y"]).abs().max().item()
+    assert y.shape == file["y"].shape and far < 2e-6 * max(1, y.abs().max().item()), (name, far)
+    out[name] = far
 
 
 def module(name, net, *inputs, masks=None, train=True):
     """The state before, inputs, result, gradients of everything for a fixed gradient, and the state after."""
     net.train(train)
+    if folder:
+        return load(name, net, masks or {})
     for key, value in net.state_dict().items():
         out[f"{name}/state/{key}"] = value.clone()
     inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
@@ -91,6 +113,9 @@ averaged = shaken(nn.BatchNorm1d(3, momentum=None))
 averaged(x(4, 3, 2))
 averaged(x(5, 3))
 module("batch_norm1d_averaged", averaged, x(4, 3, 2))
+if folder:
+    print(len(out), "modules compute the same with wgrad's weights, within", f"{max(out.values()):.1e}")
+    sys.exit()
 
 
 def optimizer(name, make, steps=8):

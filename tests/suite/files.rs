@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wgrad::io::*;
 use wgrad::{DType, Device, Error, Result, Tensor};
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/files").join(name)
 }
 

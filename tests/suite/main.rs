@@ -37,5 +37,6 @@ mod seeds;
 mod semantics;
 mod spatial;
 mod torch_modules;
+mod torch_states;
 mod training;
 mod vmap;

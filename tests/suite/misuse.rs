@@ -6,6 +6,7 @@ mod index;
 mod linalg;
 mod loss;
 mod nn;
+mod optim;
 mod pointwise;
 mod reduce;
 mod view;

@@ -1,5 +1,5 @@
 //! Modules and optimizers against PyTorch's own, whose states, inputs, results, gradients and steps
-//! `tests/interop/modules.py` wrote down.
+//! `tests/interop/modules.py` wrote down; it reads what is left in `WGRAD_INTEROP`.
 
 use crate::common::on_every_device;
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use wgrad::nn::*;
 use wgrad::optim::*;
 use wgrad::{
     BackwardOptions, ConvOptions, ConvTransposeOptions, DType, Device, EmbeddingOptions, PadMode, Padding, Result,
-    RnnOptions, StateDict, Tensor, io::load_safetensors,
+    RnnOptions, StateDict, Tensor,
+    io::{load_safetensors, save_safetensors},
 };
 
 fn written(dev: &Device) -> BTreeMap<String, Tensor> {
@@ -59,6 +60,14 @@ impl Cases {
         }
         for (key, buffer) in net.named_buffers() {
             close(&format!("{name}: {key}"), &buffer, &case[&format!("after/{key}")], 2e-6);
+        }
+        if let Some(folder) = std::env::var_os("WGRAD_INTEROP") {
+            // Copies, as a second forward pass changes the statistics of norms.
+            let state = net.state_dict().into_iter().map(|(key, x)| (format!("state/{key}"), x.detach().copy()));
+            let mut left: Vec<_> = state.collect();
+            left.extend(inputs.iter().enumerate().map(|(i, x)| (format!("x{i}"), x.detach())));
+            left.push(("y".into(), forward(&net, &inputs).detach()));
+            save_safetensors(Path::new(&folder).join(format!("module_{name}.safetensors")), &left)?;
         }
         Ok(())
     }
