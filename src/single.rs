@@ -164,6 +164,36 @@ pub fn normal_cdf(x: f32) -> f32 {
     select(x.is_nan(), x, select(x < 0.0, y, 1.0 - y))
 }
 
+/// The largest operand of [`sin`] and [`cos`]; the pieces of π/2 are exact up to there.
+pub const MAX_ANGLE: f32 = 1_048_576.0;
+
+/// The sine of `x + quarters π/2`, as long as `|x|` is below [`MAX_ANGLE`].
+#[inline(always)]
+fn sin_of_quarter(x: f32, quarters: u32) -> f32 {
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let shifted = x as f64 * std::f64::consts::FRAC_2_PI + ROUND;
+    let k = shifted - ROUND;
+    let r = (x as f64 - k * 1.570_796_326_734_125_614_17 - k * 6.077_100_506_506_192_249_32e-11) as f32;
+    let z = r * r;
+    let sin = r + r * z * (-0.166_666_55 + z * (0.008_332_161 + z * -0.000_195_152_96));
+    let cos = 1.0 - 0.5 * z + z * z * (0.041_666_646 + z * (-0.001_388_731_6 + z * 0.000_024_433_157));
+    let turned = (shifted.to_bits() as u32).wrapping_add(quarters);
+    let y = select(turned & 1 == 0, sin, cos);
+    f32::from_bits(y.to_bits() ^ (turned & 2) << 30)
+}
+
+/// The sine.
+#[inline(always)]
+pub fn sin(x: f32) -> f32 {
+    select(x == 0.0, x, sin_of_quarter(x, 0))
+}
+
+/// The cosine.
+#[inline(always)]
+pub fn cos(x: f32) -> f32 {
+    sin_of_quarter(x, 1)
+}
+
 #[cfg(test)]
 mod tests {
     /// The largest error in ulp against double precision, over all exponents and both signs.
@@ -198,6 +228,8 @@ mod tests {
             ("log", error(super::log, f64::ln, all.clone())),
             ("log1p", error(super::log1p, f64::ln_1p, all.clone())),
             ("tanh", error(super::tanh, f64::tanh, all.clone())),
+            ("sin", error(super::sin, f64::sin, -super::MAX_ANGLE..super::MAX_ANGLE)),
+            ("cos", error(super::cos, f64::cos, -super::MAX_ANGLE..super::MAX_ANGLE)),
             ("sigmoid", error(super::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), all)),
         ] {
             assert!(worst < 2.0, "{name} is off by {worst} ulp");

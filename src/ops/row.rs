@@ -131,6 +131,12 @@ macro_rules! loops {
             /// A meaning. What implements it by itself, and no closure, is inlined into every loop, however long it is.
             pub(crate) trait Function<T, U>: Sync {
                 fn call(&self, $($x: T),*) -> U;
+
+                /// Replaces results for operands so rare that a loop should not look for them element by element.
+                #[inline(always)]
+                fn mend(&self, $($x: &[T],)* y: &mut [U]) {
+                    let _ = ($($x,)* y);
+                }
             }
 
             impl<T, U, F: Fn($(loops!(@each $x T)),*) -> U + Sync> Function<T, U> for F {
@@ -178,6 +184,7 @@ macro_rules! loops {
                     for (i, y) in self.y.iter_mut().enumerate() {
                         *y = self.f.call($(self.$x[i]),*);
                     }
+                    self.f.mend($(self.$x,)* self.y);
                 }
             }
 
@@ -234,6 +241,31 @@ macro_rules! eval {
         |args, dtype| match dtype {
             DType::F64 => $arity::float(args, dtype, $f),
             _ => eval!(@single $arity ($($x)*) args, $single),
+        }
+    };
+    (Float unary ($x:ident) $f:expr, $int:expr, $single:expr, $limit:path, $beyond:expr) => {
+        |args, dtype| match dtype {
+            DType::F64 => unary::float(args, dtype, $f),
+            _ => {
+                struct Single;
+                impl unary::Function<f32, f32> for Single {
+                    #[inline(always)]
+                    fn call(&self, $x: f32) -> f32 {
+                        $single
+                    }
+
+                    #[inline(always)]
+                    fn mend(&self, x: &[f32], y: &mut [f32]) {
+                        let is_beyond = |x: f32| x.is_nan() | (x.abs() > $limit);
+                        if x.iter().fold(false, |any, &x| any | is_beyond(x)) {
+                            for ($x, y) in x.iter().copied().zip(y).filter(|(x, _)| is_beyond(*x)) {
+                                *y = $beyond;
+                            }
+                        }
+                    }
+                }
+                unary::over::<f32, f32>(args, Single)
+            }
         }
     };
     (@single $arity:ident ($($x:ident)*) $args:expr, $single:expr) => {{

@@ -10,11 +10,12 @@ use crate::single;
 use crate::tensor::Tensor;
 
 /// Turns rows into statics, methods of [`Tensor`] and the list `ROWS`. A row without documentation has no method: what
-/// calls it is written by hand. `single:` is the result over operands in `f32`, where the meaning over `f64` would take much longer.
+/// calls it is written by hand. `single:` is the result over operands in `f32`, where the meaning over `f64` would take much
+/// longer; `beyond` a size of the operand it is another one.
 macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident($($x:ident),*) => $node:literal $kind:ident {
         cpu: $cpu:expr,
-        $(single: $single:expr,)?
+        $(single: $single:expr, $(beyond $limit:path: $beyond:expr,)?)?
         $(int: $int:expr,)?
         $(divides: $divides:literal,)?
         wgsl: $wgsl:literal,
@@ -32,7 +33,7 @@ macro_rules! rows {
                 kind: RowKind::$kind,
                 cpu: rows!(@meaning ($($x)*) $cpu),
                 eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)
-                    $(, $single)?),
+                    $(, $single $(, $limit, $beyond)?)?),
                 divides: false $(|| $divides)?,
                 wgsl: $wgsl,
                 wgsl_int: concat!($($wgsl_int)?),

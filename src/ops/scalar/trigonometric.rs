@@ -14,7 +14,7 @@ rows! {
     /// ```
     sin(x) => "Sin" Float {
         cpu: |x| x.sin(),
-        single: x.sin(),
+        single: single::sin(x), beyond single::MAX_ANGLE: x.sin(),
         wgsl: "sin_(x)",
         grad: [|g, x| g * x.cos()],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 22.0, 1e5, 3.4e38, -3.4e38, f64::INFINITY], within 4e-7,
@@ -22,7 +22,7 @@ rows! {
     /// The cosine of `x` in radians. Derivative: `-sin x`.
     cos(x) => "Cos" Float {
         cpu: |x| x.cos(),
-        single: x.cos(),
+        single: single::cos(x), beyond single::MAX_ANGLE: x.cos(),
         wgsl: "cos_(x)",
         grad: [|g, x| -(g * x.sin())],
         test: [(-3.0, 3.0)], at [0.0, 1e-7, 22.0, 1e5, 3.4e38, -3.4e38, f64::INFINITY], within 4e-7,
