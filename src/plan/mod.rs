@@ -35,7 +35,7 @@ pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};
 pub use target::Target;
 
-use crate::tensor::backend::Graph;
+use crate::tensor::backend::{Graph, Sought};
 use std::sync::Arc;
 
 /// What a plan may use.
@@ -51,14 +51,14 @@ pub struct Options {
     pub target: Target,
     /// Storage buffers that one kernel may bind.
     pub max_storage_buffers: usize,
-    /// Whether every result is looked at for numbers that are not finite; none may then be hidden in a fused kernel.
-    pub watch: bool,
+    /// What every result is looked at for, if anything; none may then be hidden in a fused kernel.
+    pub watch: Option<Sought>,
 }
 
 impl Default for Options {
     /// What every WebGPU device can do.
     fn default() -> Options {
-        Options { fuse: true, tiles: true, rows: true, target: Target::default(), max_storage_buffers: 8, watch: false }
+        Options { fuse: true, tiles: true, rows: true, target: Target::default(), max_storage_buffers: 8, watch: None }
     }
 }
 
@@ -145,10 +145,12 @@ pub enum Param {
         /// The size of the dimension that is indexed.
         size: usize,
     },
-    /// What the device wants to be noted when the result of this node is not finite.
+    /// What the device wants to be noted when the result of this node has what is sought.
     Watched {
         /// The node.
         node: usize,
+        /// What is sought.
+        sought: Sought,
     },
 }
 
