@@ -153,6 +153,7 @@ pub(crate) fn record_all(
                 Some(output) => Saved::new(name, x, None, Some(output)),
                 None => Saved::new(name, x, x.gradient_edge(), None),
             },
+            Save::Number(x) => Saved::as_it_is(x, None),
             Save::Output => Saved::new(name, ys[0], None, Some(0)),
         });
     }
