@@ -48,12 +48,12 @@ pub fn dual_level() -> Result<DualLevel> {
 /// Outside of a level, and if the tensor has a tangent already.
 ///
 /// # Panics
-/// If shape, dtype or device of the tangent are not the tensor's, or the elements are no floats.
+/// If shape or device of the tangent are not the tensor's, or either holds no floats. Between floats the tangent is converted.
 ///
 /// Source: [torch.autograd.forward_ad.make_dual](https://docs.pytorch.org/docs/stable/generated/torch.autograd.forward_ad.make_dual.html).
 #[track_caller]
 pub fn make_dual(primal: &Tensor, tangent: &Tensor) -> Result<Tensor> {
-    expect_tangent("make_dual", primal, tangent);
+    let tangent = expect_tangent("make_dual", primal, tangent);
     let Some(&level) = levels().last() else {
         return Err(Error::new(Kind::Graph, "make_dual: tensors have tangents only inside of a dual_level"));
     };
@@ -61,7 +61,7 @@ pub fn make_dual(primal: &Tensor, tangent: &Tensor) -> Result<Tensor> {
         let shape = primal.shape();
         return Err(Error::new(Kind::Graph, format!("make_dual: the tensor of shape {shape:?} has a tangent already")));
     }
-    Ok(with_tangent(primal, tangent, level))
+    Ok(with_tangent(primal, &tangent, level))
 }
 
 /// A view of a tensor without its tangent, and the tangent, if there is one: results of tensors without tangents have
@@ -81,13 +81,15 @@ pub(crate) fn enter() -> DualLevel {
     DualLevel::enter(transpose)
 }
 
+/// The tangent in the type of the tensor. Panics if it does not fit.
 #[track_caller]
-pub(crate) fn expect_tangent(op: &str, primal: &Tensor, tangent: &Tensor) {
+pub(crate) fn expect_tangent(op: &str, primal: &Tensor, tangent: &Tensor) -> Tensor {
     primal.expect_same_device(op, tangent);
-    if primal.shape() != tangent.shape() || primal.dtype() != tangent.dtype() || !primal.dtype().is_float() {
+    if primal.shape() != tangent.shape() || !primal.dtype().is_float() || !tangent.dtype().is_float() {
         let types = format!("{} of shape {:?}", tangent.dtype(), tangent.shape());
         misuse(op, format!("the tangent is {types}, the tensor {} of {:?}", primal.dtype(), primal.shape()));
     }
+    tangent.cast(primal.dtype())
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
 use crate::tensor::dual::{below, levels, without_tangents};
-use crate::tensor::mode::{is_grad_enabled, no_grad, site};
+use crate::tensor::mode::{no_grad, site};
 use crate::tensor::node::{Call, Save, record_all};
 use crate::tensor::{Made, Tensor};
 use parking_lot::Mutex;
@@ -49,8 +49,8 @@ pub trait Function: Send + Sync + 'static {
     /// Whatever the operation reports; [`apply`] passes it on.
     fn forward(&mut self, ctx: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
 
-    /// The gradients of the inputs from those of the results: one place per input, `None` for an input that has none. A
-    /// gradient of a shape that the input broadcasts to is summed, and converted to the input's type.
+    /// The gradients of the inputs from those of the results: one place per input, `None` for an input that has none; more
+    /// of `None` may follow. A gradient of a shape that the input broadcasts to is summed, and converted to the input's type.
     ///
     /// # Errors
     /// Whatever the rule reports; backward passes it on.
@@ -99,7 +99,7 @@ impl Context {
         &self.saved
     }
 
-    /// Whether an input wants a gradient.
+    /// Whether an input wants a gradient: in forward, whether it requires grad, recording or not.
     pub fn needs_input_grad(&self, input: usize) -> bool {
         self.needs[input]
     }
@@ -129,7 +129,7 @@ impl Context {
 /// If an input that was changed in place is no result; in backward, if the gradients do not fit the inputs.
 #[track_caller]
 pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-    let needs = inputs.iter().map(|x| is_grad_enabled() && x.requires_grad()).collect();
+    let needs = inputs.iter().map(|x| x.requires_grad()).collect();
     let mut ctx =
         Context { saved: Vec::new(), needs, non_differentiable: Vec::new(), dirty: Vec::new(), materialize: true };
     let given: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
@@ -187,10 +187,13 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             dirty: Vec::new(),
             materialize,
         };
-        let results = {
+        let mut results = {
             let _unrecorded = once.then(no_grad);
             function.backward(&ctx, &gradients)?
         };
+        if results.iter().skip(call.needs.len()).all(Option::is_none) {
+            results.truncate(call.needs.len());
+        }
         if results.len() != call.needs.len() {
             // While a rule runs, the line is the forward operation's.
             let (at, got, wanted) = (site(), results.len(), call.needs.len());
@@ -210,8 +213,7 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
                     misuse("apply", format!("{name} gave {} tangents for {} results", count.0, count.1));
                 }
                 for (y, t) in ys.iter().zip(tangents) {
-                    t.iter().for_each(|t| expect_tangent("apply", y, t));
-                    t.into_iter().for_each(|t| y.set_tangent(level, t));
+                    t.iter().for_each(|t| y.set_tangent(level, expect_tangent("apply", y, t)));
                 }
             }
         }

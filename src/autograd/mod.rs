@@ -7,6 +7,7 @@ pub(crate) mod anomaly;
 mod audit;
 mod budget;
 mod checkpoint;
+mod edge;
 pub(crate) mod engine;
 pub mod forward_ad;
 mod function;
@@ -26,6 +27,7 @@ pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_a
 pub use audit::{Audit, Cut, Finding, Parameter, audit};
 pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, CheckpointPolicy, checkpoint, checkpoint_sequential};
+pub use edge::{GradientEdge, TensorOrEdge};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
@@ -36,7 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::func::{Batch, Randomness};
 use crate::ops::create::full;
 use crate::tensor::Tensor;
-use crate::tensor::node::Edge;
+use crate::tensor::node::{Edge, Output};
 use engine::{Goal, Walk};
 
 /// What [`Tensor::backward_with`] may be told.
@@ -80,7 +82,7 @@ pub struct BackwardOptions {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct GradOptions {
-    /// The gradient of each output; ones for a one-element output without.
+    /// The gradient of each output, or none at all; 1 for a one-element output without.
     pub grad_outputs: Vec<Option<Tensor>>,
     /// Whether to keep the saved values: only with `create_graph`, unless it is said.
     pub retain_graph: Option<bool>,
@@ -95,8 +97,8 @@ pub struct GradOptions {
     pub is_grads_batched: bool,
 }
 
-/// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors of the graph. No `grad` of a
-/// leaf is touched. [`grad_of`] is for one of each.
+/// The gradients of the sum of `outputs` with respect to `inputs`, which may be any tensors or edges of the graph. No `grad`
+/// of a leaf is touched. [`grad_of`] is for one of each.
 ///
 /// ```
 /// use wgrad::autograd::{GradOptions, grad};
@@ -114,22 +116,38 @@ pub struct GradOptions {
 ///
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
-pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+pub fn grad(
+    outputs: &[impl TensorOrEdge],
+    inputs: &[impl TensorOrEdge],
+    options: GradOptions,
+) -> Result<Vec<Option<Tensor>>> {
     if options.is_grads_batched {
         return batched(outputs, inputs, options);
     }
-    let edges: Vec<_> = inputs.iter().map(|x| x.gradient_edge()).collect();
     let unused = options.allow_unused.unwrap_or(options.materialize_grads);
     if options.materialize_grads && !unused {
         return Err(Error::new(Kind::Graph, "grad: materialize_grads gives zeros for what allow_unused refuses"));
     }
-    if let Some(i) = edges.iter().position(Option::is_none) {
-        let shape = inputs[i].shape();
-        return Err(Error::new(Kind::Graph, format!("grad: input {i} of shape {shape:?} does not require grad")));
+    let mut edges = Vec::with_capacity(inputs.len());
+    for (i, x) in inputs.iter().enumerate() {
+        edges.push(Some(Edge::from(x.edge(&format!("grad: input {i}"))?)));
     }
-    let mut gradients = capture(outputs, &edges, &options)?;
-    for (g, x) in gradients.iter_mut().zip(inputs).filter(|_| options.materialize_grads) {
-        g.get_or_insert_with(|| x.untracked().zeros_like());
+    let roots = roots("grad", outputs, &options.grad_outputs)?;
+    let mut gradients = Walk::of(options.create_graph, options.retain_graph).run(roots, Goal::Capture(&edges))?;
+    for (i, (g, edge)) in gradients.iter_mut().zip(edges.iter().flatten()).enumerate() {
+        let Output { shape, dtype, device } = &edge.node.outputs[edge.output];
+        if g.is_none() && !unused {
+            let shape = shape.as_slice();
+            return Err(Error::new(
+                Kind::Graph,
+                format!(
+                    "grad: the outputs do not depend on input {i} of shape {shape:?}; allow_unused gives None for it"
+                ),
+            ));
+        }
+        if options.materialize_grads {
+            g.get_or_insert_with(|| full(0.0, shape.clone(), *dtype, device));
+        }
     }
     Ok(gradients)
 }
@@ -159,72 +177,13 @@ pub fn grad_of(y: &Tensor, x: &Tensor, options: GradOptions) -> Result<Tensor> {
     g.ok_or_else(|| Error::new(Kind::Graph, format!("grad_of: the output does not depend on {:?}", x.shape())))
 }
 
-/// Where the gradient of a tensor arrives: a result of a node. It outlives the tensor.
-///
-/// ```
-/// use wgrad::autograd::{GradOptions, GradientEdge, grad_at};
-/// use wgrad::{Device, Tensor};
-/// let x = Tensor::new(2.0, &Device::cpu()).requires_grad_(true)?;
-/// let y = &x * 3.0;
-/// let (edge, z) = (GradientEdge::of(&y)?, &y * &y);
-/// drop(y);
-/// assert_eq!(grad_at(&[&z], &[edge], GradOptions::default())?[0].as_ref().unwrap().item()?, 12.0);
-/// # Ok::<(), wgrad::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct GradientEdge {
-    /// The node.
-    pub node: Node,
-    /// The number of the result.
-    pub output_nr: usize,
-}
-
-impl GradientEdge {
-    /// The edge of a tensor.
-    ///
-    /// # Errors
-    /// If the tensor does not require grad.
-    pub fn of(x: &Tensor) -> Result<GradientEdge> {
-        let edge = x.gradient_edge().ok_or_else(|| {
-            Error::new(Kind::Graph, format!("gradient edge: the tensor of shape {:?} does not require grad", x.shape()))
-        })?;
-        Ok(GradientEdge { node: Node(edge.node), output_nr: edge.output })
-    }
-}
-
-/// [`grad`] with respect to edges instead of tensors.
-///
-/// # Errors
-/// As [`grad`].
-#[track_caller]
-pub fn grad_at(outputs: &[&Tensor], inputs: &[GradientEdge], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
-    let edges: Vec<_> =
-        inputs.iter().map(|edge| Some(Edge { node: edge.node.0.clone(), output: edge.output_nr })).collect();
-    capture(outputs, &edges, &options)
-}
-
-/// The gradients that arrive at edges.
-#[track_caller]
-fn capture(outputs: &[&Tensor], edges: &[Option<Edge>], options: &GradOptions) -> Result<Vec<Option<Tensor>>> {
-    let roots = roots("grad", outputs, &options.grad_outputs)?;
-    let gradients = Walk::of(options.create_graph, options.retain_graph).run(roots, Goal::Capture(edges))?;
-    let unused = options.allow_unused.unwrap_or(options.materialize_grads);
-    if let Some(i) = gradients.iter().position(Option::is_none).filter(|_| !unused) {
-        let shape = edges[i].as_ref().map(|edge| edge.node.outputs[edge.output].shape.to_vec());
-        return Err(Error::new(
-            Kind::Graph,
-            format!(
-                "grad: the outputs do not depend on input {i} of shape {:?}; allow_unused gives None for it",
-                shape.unwrap_or_default()
-            ),
-        ));
-    }
-    Ok(gradients)
-}
-
 /// [`grad`] with a batch of gradients for each output.
 #[track_caller]
-fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+fn batched(
+    outputs: &[impl TensorOrEdge],
+    inputs: &[impl TensorOrEdge],
+    options: GradOptions,
+) -> Result<Vec<Option<Tensor>>> {
     let mut sizes = Vec::new();
     for g in options.grad_outputs.iter().flatten() {
         sizes.push(g.shape().first().copied());
@@ -251,8 +210,8 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
     Ok(inside.iter().map(|g| g.as_ref().and_then(|_| wholes.next())).collect())
 }
 
-/// [`Tensor::backward_with`] from several roots at once: the gradient of `Σ gradientᵢ · yᵢ`; a gradient that is `None`, or
-/// missing, is 1 for a root of one element.
+/// [`Tensor::backward_with`] from several roots at once: the gradient of `Σ gradientᵢ · yᵢ`; a gradient that is `None`, as all
+/// are if none are given, is 1 for a root of one element.
 ///
 /// ```
 /// use wgrad::autograd::backward;
@@ -263,17 +222,26 @@ fn batched(outputs: &[&Tensor], inputs: &[&Tensor], options: GradOptions) -> Res
 /// # Ok::<(), wgrad::Error>(())
 /// ```
 ///
+/// An edge stands for a tensor that may be gone:
+///
+/// ```
+/// use wgrad::autograd::{GradientEdge, backward};
+/// use wgrad::{BackwardOptions, Device, Tensor};
+/// let dev = Device::cpu();
+/// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
+/// let edge = GradientEdge::of(&(&x * 3.0))?;
+/// backward(&[edge], &[Some(Tensor::new([1.0, 10.0], &dev))], BackwardOptions::default())?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 30.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`Tensor::backward_with`].
 ///
 /// Source: [torch.autograd.backward](https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html).
 #[track_caller]
-pub fn backward(roots: &[&Tensor], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
-    accumulate(self::roots("backward", roots, gradients)?, options)
-}
-
-/// Runs backward, and adds what arrives to the `grad` of leaves, or of inputs.
-fn accumulate(roots: Vec<(Edge, Tensor)>, options: BackwardOptions) -> Result<()> {
+pub fn backward(roots: &[impl TensorOrEdge], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
+    let roots = self::roots("backward", roots, gradients)?;
     let walk = Walk::of(options.create_graph, options.retain_graph);
     let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate(None)).map(drop) };
     // A result is asked to retain its gradient, as in PyTorch; leaves store theirs.
@@ -285,47 +253,15 @@ fn accumulate(roots: Vec<(Edge, Tensor)>, options: BackwardOptions) -> Result<()
     walk.run(roots, Goal::Accumulate(Some(&edges))).map(drop)
 }
 
-/// [`backward`] from edges instead of tensors, which may be gone.
-///
-/// ```
-/// use wgrad::autograd::{GradientEdge, backward_at};
-/// use wgrad::{BackwardOptions, Device, Tensor};
-/// let dev = Device::cpu();
-/// let x = Tensor::new([1.0, 2.0], &dev).requires_grad_(true)?;
-/// let edge = GradientEdge::of(&(&x * 3.0))?;
-/// backward_at(&[edge], &[Some(Tensor::new([1.0, 10.0], &dev))], BackwardOptions::default())?;
-/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [3.0, 30.0]);
-/// # Ok::<(), wgrad::Error>(())
-/// ```
-///
-/// # Errors
-/// As [`backward`].
-#[track_caller]
-pub fn backward_at(roots: &[GradientEdge], gradients: &[Option<Tensor>], options: BackwardOptions) -> Result<()> {
-    let edges = roots.iter().map(|root| Edge { node: root.node.0.clone(), output: root.output_nr }).collect();
-    accumulate(started("backward", edges, gradients)?, options)
-}
-
 /// The outputs' edges with the gradients to start from.
 #[track_caller]
-fn roots(op: &str, outputs: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
-    let mut edges = Vec::with_capacity(outputs.len());
-    for y in outputs {
-        edges.push(y.gradient_edge().ok_or_else(|| {
-            Error::new(
-                Kind::Graph,
-                format!("{op}: the tensor of shape {:?} does not require grad and has no grad_fn", y.shape()),
-            )
-        })?);
+fn roots(op: &str, outputs: &[impl TensorOrEdge], given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
+    if !given.is_empty() && given.len() != outputs.len() {
+        return Err(Error::new(Kind::Graph, format!("{op}: {} outputs and {} gradients", outputs.len(), given.len())));
     }
-    started(op, edges, given)
-}
-
-/// Edges with the gradients to start from.
-#[track_caller]
-fn started(op: &str, edges: Vec<Edge>, given: &[Option<Tensor>]) -> Result<Vec<(Edge, Tensor)>> {
-    let mut roots = Vec::with_capacity(edges.len());
-    for (i, edge) in edges.into_iter().enumerate() {
+    let mut roots = Vec::with_capacity(outputs.len());
+    for (i, y) in outputs.iter().enumerate() {
+        let edge = Edge::from(y.edge(op)?);
         let output = &edge.node.outputs[edge.output];
         // Stands for the result, which may be gone.
         let y = full(1.0, output.shape.clone(), output.dtype, &output.device);

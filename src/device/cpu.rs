@@ -39,7 +39,7 @@ use crate::elements::{Data, Stored, View, fill, gather, in_lines, read_all, with
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::{Distribution, Op};
 use crate::shape::Layout;
-use crate::tensor::backend::{Backend, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Sought, Stats};
 use crate::tensor::value::{Buffer, Value};
 use index::Places;
 use parking_lot::Mutex;
@@ -97,8 +97,8 @@ impl Backend for Cpu {
         self.watch.check()
     }
 
-    fn watch_non_finite(&self, on: bool) {
-        self.watch.set(on);
+    fn watch(&self, sought: Option<Sought>) {
+        self.watch.set(sought);
     }
 
     fn stats(&self) -> Stats {

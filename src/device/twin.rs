@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Kernel, Output};
-use crate::tensor::backend::{Backend, Graph, Input, Node, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Input, Node, Read, Sought, Stats};
 use crate::tensor::value::Buffer;
 use std::sync::Arc;
 
@@ -191,8 +191,8 @@ impl Backend for Twin {
         self.watch.check()
     }
 
-    fn watch_non_finite(&self, on: bool) {
-        self.watch.set(on);
+    fn watch(&self, sought: Option<Sought>) {
+        self.watch.set(sought);
     }
 
     fn stats(&self) -> Stats {

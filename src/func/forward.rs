@@ -1,6 +1,6 @@
 //! Forward mode: products of Jacobians with vectors.
 
-use super::trace::{Trace, expect_alike};
+use super::trace::{Trace, alike};
 use super::tree::{Outcome, Tree};
 use crate::autograd::engine::{Goal, Walk};
 use crate::autograd::forward_ad::{enter, expect_tangent, with_tangent, without_tangent};
@@ -25,18 +25,17 @@ use crate::tensor::node::next_order;
 /// If the function gives an error.
 ///
 /// # Panics
-/// If the tangents are not of the shapes and dtypes of the inputs, or these hold no floats.
+/// If the tangents are not of the shapes of the inputs, or either hold no floats.
 ///
 /// Source: [torch.func.jvp](https://docs.pytorch.org/docs/stable/generated/torch.func.jvp.html).
 #[track_caller]
 pub fn jvp<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, x: &A, t: &A) -> Result<(R::Tree, R::Tree)> {
-    let (inputs, tangents) = (x.tensors(), t.tensors());
-    expect_alike("jvp", "the tangent", &inputs, &tangents);
+    let inputs = x.tensors();
+    let tangents = alike("jvp", "the tangent", &inputs, &t.tensors());
     let level = enter();
     let mut duals = Vec::new();
     for (x, t) in inputs.iter().zip(&tangents) {
-        expect_tangent("jvp", x, t);
-        duals.push(with_tangent(x, t, level.id()));
+        duals.push(with_tangent(x, &expect_tangent("jvp", x, t), level.id()));
     }
     let y = f(&x.with(&mut duals.into_iter())).outcome()?;
     let (mut values, mut tangents) = (Vec::new(), Vec::new());
@@ -63,7 +62,7 @@ pub fn jvp<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, x: &A, t: &A) -> Result<(R:
 /// If the function gives an error.
 ///
 /// # Panics
-/// If an input holds no floats; the function given, if `t` is not of the shapes and dtypes of `x`.
+/// If an input holds no floats; the function given, if `t` is not of the shapes of `x`, or no floats.
 ///
 /// Source: [torch.func.linearize](https://docs.pytorch.org/docs/stable/generated/torch.func.linearize.html).
 #[track_caller]
@@ -85,8 +84,7 @@ pub fn linearize<A: Tree, R: Outcome, F: Fn(&A) -> R>(
     let (inputs, structure) = (x.tensors(), trace.value());
     let is_tracked = trace.is_tracked();
     let push = move |t: &A| {
-        let tangents = t.tensors();
-        expect_alike("linearize", "the tangent", &inputs, &tangents);
+        let tangents = alike("linearize", "the tangent", &inputs, &t.tensors());
         let edges: Vec<_> = u.iter().map(Tensor::gradient_edge).collect();
         let create_graph = is_grad_enabled() && (is_tracked || tangents.iter().any(Tensor::requires_grad));
         let roots = pulled.iter().zip(tangents).filter_map(|(y, t)| Some((y.gradient_edge()?, t))).collect();

@@ -186,7 +186,7 @@ pub fn hvp<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R, x: &A, v: &A
 /// As [`grad`].
 ///
 /// # Panics
-/// If an input holds no floats, or `v` is not of the shapes and dtypes of `x`.
+/// If an input holds no floats, or `v` is not of the shapes of `x`.
 ///
 /// Source: [torch.autograd.functional.vhp](https://docs.pytorch.org/docs/stable/generated/torch.autograd.functional.vhp.html).
 #[track_caller]

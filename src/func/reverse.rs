@@ -101,7 +101,7 @@ pub fn value_and_grad_aux<A: Tree, B: Tree, R: Outcome<Tree = (Tensor, B)>>(
 /// If the function gives an error.
 ///
 /// # Panics
-/// If an input holds no floats; the function given, if `v` is not of shape and dtype of `y`.
+/// If an input holds no floats; the function given, if `v` is not of the shape of `y`, or no float.
 ///
 /// Source: [torch.func.vjp](https://docs.pytorch.org/docs/stable/generated/torch.func.vjp.html).
 #[track_caller]

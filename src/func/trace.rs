@@ -72,10 +72,9 @@ impl<A: Tree, B: Tree> Trace<A, B> {
     /// The gradients of `Σ ⟨y, g⟩`; zeros where the result does not depend on an input.
     #[track_caller]
     pub fn pull(&self, g: &[Tensor], retain_graph: bool) -> Result<A> {
-        expect_alike("vjp", "the vector", &self.outputs, g);
-        let roots: Vec<_> =
-            self.outputs.iter().zip(g).filter_map(|(y, g)| Some((y.gradient_edge()?, g.clone()))).collect();
+        let g = alike("vjp", "the vector", &self.outputs, g);
         let create_graph = is_grad_enabled() && (self.tracked || g.iter().any(Tensor::requires_grad));
+        let roots = self.outputs.iter().zip(g).filter_map(|(y, g)| Some((y.gradient_edge()?, g))).collect();
         let walk = Walk { create_graph, retain_graph: retain_graph || create_graph, since: self.since };
         let gradients = walk.run(roots, Goal::Capture(&self.edges))?;
         let inputs = self.x.tensors();
@@ -83,17 +82,23 @@ impl<A: Tree, B: Tree> Trace<A, B> {
     }
 }
 
-/// Panics if there is not one tensor of the same shape, dtype and device for each.
+/// What is given in the dtypes of what is wanted: floats stand for floats. Panics if there is not one tensor of the same
+/// shape, kind and device for each.
 #[track_caller]
-pub(super) fn expect_alike(op: &str, what: &str, wanted: &[Tensor], given: &[Tensor]) {
+pub(super) fn alike(op: &str, what: &str, wanted: &[Tensor], given: &[Tensor]) -> Vec<Tensor> {
     let kind = |x: &Tensor| (x.dtype(), x.shape().to_vec());
-    let (wanted_kinds, kinds): (Vec<_>, Vec<_>) = (wanted.iter().map(kind).collect(), given.iter().map(kind).collect());
-    if wanted_kinds != kinds {
-        misuse(op, format!("{what} has tensors {kinds:?}, not {wanted_kinds:?}"));
+    let is_like = |(x, y): (&Tensor, &Tensor)| {
+        x.shape() == y.shape() && (x.dtype() == y.dtype() || x.dtype().is_float() && y.dtype().is_float())
+    };
+    if wanted.len() != given.len() || !wanted.iter().zip(given).all(is_like) {
+        let [wanted, given] = [wanted, given].map(|all| all.iter().map(kind).collect::<Vec<_>>());
+        misuse(op, format!("{what} has tensors {given:?}, not {wanted:?}"));
     }
-    for (x, y) in wanted.iter().zip(given) {
+    let fitted = |(x, y): (&Tensor, &Tensor)| {
         x.expect_same_device(op, y);
-    }
+        y.cast(x.dtype())
+    };
+    wanted.iter().zip(given).map(fitted).collect()
 }
 
 impl Tensor {

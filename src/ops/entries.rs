@@ -29,7 +29,7 @@ impl Tensor {
         if self.rank() == 0 {
             return self.gather(0, &index.reshape(()));
         }
-        self.gather(d as isize, &self.entries(d, index))
+        self.gathered("IndexSelectBackward0", d as isize, &self.entries(d, index))
     }
 
     /// `y = x`, then `alpha source` added to the entries of one dimension that the index names, entry by entry.

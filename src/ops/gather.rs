@@ -31,6 +31,12 @@ impl Tensor {
     /// If the shapes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
+        self.gathered("GatherBackward0", dim, index)
+    }
+
+    /// [`Tensor::gather`] with a node of another name.
+    #[track_caller]
+    pub(crate) fn gathered(&self, name: &'static str, dim: isize, index: &Tensor) -> Tensor {
         let d = self.expect_index("gather", dim, index, None);
         if self.rank().min(index.rank()) == 0 {
             return self.reshape(-1).gather(0, &index.reshape(-1)).reshape(index.shape());
@@ -42,7 +48,7 @@ impl Tensor {
             record_value(Op::Gather { dim: d }, operands, Dims::from_slice(index.shape()), compute, &self.device());
         let y = Tensor::from_value(value).cast_value(dtype);
         let shape = Dims::from_slice(self.shape());
-        record(y, "GatherBackward0", &[self], &[Save::Input(index)], move |call| {
+        record(y, name, &[self], &[Save::Input(index)], move |call| {
             let zeros = full(0.0, shape.clone(), call.g.dtype(), &call.g.device());
             vec![Some(zeros.scatter_add(d as isize, &call.saved[0], call.g))]
         })

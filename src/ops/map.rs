@@ -159,13 +159,19 @@ pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
     let saves: SmallVec<[Save; 4]> = letters
         .iter()
         .map(|letter| match row.letters().iter().position(|l| l == letter) {
+            Some(i) if matches!(args[i], Arg::Number(..)) => Save::Number(inputs[i]),
             Some(i) => Save::Input(inputs[i]),
             None => Save::Output,
         })
         .collect();
     let like: SmallVec<[(Dims, DType); 3]> = inputs.iter().map(|x| (Dims::from_slice(x.shape()), x.dtype())).collect();
     // Operands beyond the derivatives take none, and have no edge.
-    record(y, row.node, &inputs[..row.grads.len()], &saves, move |call| {
+    let name = match args {
+        [Arg::Number(..), ..] => row.nodes[2],
+        [.., Arg::Number(..)] => row.nodes[1],
+        _ => row.nodes[0],
+    };
+    record(y, name, &inputs[..row.grads.len()], &saves, move |call| {
         (row.grads.iter().zip(call.needs).zip(&like))
             .map(|((grad, needed), (shape, dtype))| {
                 let saved =

@@ -76,20 +76,22 @@ fn standardised(
         let _unrecorded = no_grad();
         statistics(x, dims, centred)
     };
-    let definition = || {
+    let (over, kept) = (Dims::from_slice(dims), (mean.clone(), var.clone()));
+    // Made again in backward: the result may be changed in place, as in PyTorch.
+    let standard = move |x: &Tensor| {
         // Recorded anew where their own derivatives are asked for.
-        let (mean, var) = if is_grad_enabled() { statistics(x, dims, centred) } else { (mean.clone(), var.clone()) };
-        shifted(x, &mean) / (var + eps).sqrt()
+        let (mean, var) = if is_grad_enabled() { statistics(x, &over, centred) } else { kept.clone() };
+        let scale = (var + eps).sqrt();
+        (shifted(x, &mean) / &scale, scale)
     };
-    let (over, kept) = (Dims::from_slice(dims), var.clone());
+    let (again, over) = (standard.clone(), Dims::from_slice(dims));
     let rule = move |call: crate::tensor::node::Call| {
-        let (g, x, y) = (call.g, &call.saved[0], &call.saved[1]);
-        let var = if is_grad_enabled() { statistics(x, &over, centred).1 } else { kept.clone() };
-        let along = g - y * (g * y).mean_dim(&over[..], true);
+        let (g, (y, scale)) = (call.g, again(&call.saved[0]));
+        let along = g - &y * (g * &y).mean_dim(&over[..], true);
         let along = if centred { along - g.mean_dim(&over[..], true) } else { along };
-        vec![Some(along / (var + eps).sqrt())]
+        vec![Some(along / scale)]
     };
-    let y = composite(name, &[x], &[Save::Input(x), Save::Output], definition, rule);
+    let y = composite(name, &[x], &[Save::Input(x)], || standard(x).0, rule);
     (y, mean, var)
 }
 

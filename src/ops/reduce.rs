@@ -143,7 +143,7 @@ impl Tensor {
     /// elements are 0. The product of nothing is 1.
     #[track_caller]
     pub fn prod(&self) -> Tensor {
-        self.prod_over(axes("prod", self.shape(), ()), false)
+        self.prod_over("ProdBackward0", axes("prod", self.shape(), ()), false)
     }
 
     /// The product over dimensions, which are kept with size 1 or disappear; otherwise as [`Tensor::prod`].
@@ -162,19 +162,19 @@ impl Tensor {
     /// If a dimension is out of range or named twice.
     #[track_caller]
     pub fn prod_dim(&self, dims: impl Ints, keepdim: bool) -> Tensor {
-        self.prod_over(axes("prod", self.shape(), dims), keepdim)
+        self.prod_over("ProdBackward1", axes("prod", self.shape(), dims), keepdim)
     }
 
     #[track_caller]
-    fn prod_over(&self, dims: Dims, keepdim: bool) -> Tensor {
+    fn prod_over(&self, name: &'static str, dims: Dims, keepdim: bool) -> Tensor {
         if let Some(x) = self.widened("prod") {
-            return x.prod_over(dims, keepdim);
+            return x.prod_over(name, dims, keepdim);
         }
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let y = self.fold(Fold::Prod, &dims, dtype);
         let over = dims.clone();
         let with_ones = self.kept(&dims);
-        self.folded("ProdBackward0", y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
+        self.folded(name, y, dims, keepdim, &[Save::Input(self), Save::Output], move |g, saved| {
             let (x, y) = (saved[0].wide(), saved[1].wide().reshape(&with_ones[..]));
             (x.products_of_others(&over).or_quotient(&y, &x, &x.eq(0.0).any()) * g).cast(g.dtype())
         })

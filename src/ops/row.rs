@@ -9,8 +9,9 @@ use pulp::{Arch, Simd, WithSimd};
 pub struct Row {
     /// The method's name, and the word for it in plans.
     pub name: &'static str,
-    /// The name of its gradient function, as PyTorch spells it: `MulBackward0`.
-    pub node: &'static str,
+    /// The names of its gradient function, as PyTorch spells them: of tensors alone, as `PowBackward1`, where the last operand
+    /// is a number, as `PowBackward0`, and where the first one is, as `PowBackward2`.
+    pub nodes: [&'static str; 3],
     /// Which types it takes and gives.
     pub kind: RowKind,
     /// Its meaning, in double precision.

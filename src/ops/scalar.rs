@@ -11,9 +11,10 @@ use crate::tensor::Tensor;
 
 /// Turns rows into statics, methods of [`Tensor`] and the list `ROWS`. A row without documentation has no method: what
 /// calls it is written by hand. `single:` is the result over operands in `f32`, where the meaning over `f64` would take much
-/// longer; `beyond` a size of the operand it is another one.
+/// longer; `beyond` a size of the operand it is another one. Of a node that is called otherwise beside numbers the row has all
+/// names: [`Row::nodes`].
 macro_rules! rows {
-    ($($(#[$doc:meta])* $name:ident($($x:ident),*) => $node:literal $kind:ident {
+    ($($(#[$doc:meta])* $name:ident($($x:ident),*) => $node:tt $kind:ident {
         cpu: $cpu:expr,
         $(single: $single:expr, $(beyond $limit:path: $beyond:expr,)?)?
         $(int: $int:expr,)?
@@ -29,7 +30,7 @@ macro_rules! rows {
             use super::*;
             $(pub static $name: Row = Row {
                 name: stringify!($name),
-                node: concat!($node, "Backward0"),
+                nodes: rows!(@nodes $node),
                 kind: RowKind::$kind,
                 cpu: rows!(@meaning ($($x)*) $cpu),
                 eval: rows!(@eval $kind ($($x)*) rows!(@double ($($x)*) $cpu), rows!(@int ($($x)*) $cpu $(, $int)?)
@@ -55,6 +56,8 @@ macro_rules! rows {
             $(rows!(@method $(#[$doc])* $name ($($x)*));)*
         }
     };
+    (@nodes [$($node:literal),*]) => { [$($node),*] };
+    (@nodes $node:literal) => { [concat!($node, "Backward0"); 3] };
     (@meaning (x) $f:expr) => { Meaning::Unary($f) };
     (@meaning (a b) $f:expr) => { Meaning::Binary($f) };
     (@meaning (a b c) $f:expr) => { Meaning::Ternary($f) };
@@ -166,7 +169,7 @@ pub(crate) mod rows {
 /// The one row that chooses by a bool: [`Tensor::where_`].
 pub(crate) static WHERE: Row = Row {
     name: "where",
-    node: "WhereBackward0",
+    nodes: ["WhereBackward0"; 3],
     kind: RowKind::Choice,
     cpu: Meaning::Ternary(|a, b, c| if a != 0.0 { b } else { c }),
     eval: eval_choice,

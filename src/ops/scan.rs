@@ -143,18 +143,18 @@ impl Tensor {
     /// If the dimension is out of range.
     #[track_caller]
     pub fn cummax(&self, dim: isize) -> (Tensor, Tensor) {
-        self.running("cummax", Scan::Max, dim)
+        self.running("cummax", "CummaxBackward0", Scan::Max, dim)
     }
 
     /// The smallest element of a dimension up to each one, and where it is; NaN is the smallest. Otherwise as
     /// [`Tensor::cummax`].
     #[track_caller]
     pub fn cummin(&self, dim: isize) -> (Tensor, Tensor) {
-        self.running("cummin", Scan::Min, dim)
+        self.running("cummin", "CumminBackward0", Scan::Min, dim)
     }
 
     #[track_caller]
-    fn running(&self, op: &str, kind: Scan, dim: isize) -> (Tensor, Tensor) {
+    fn running(&self, op: &str, name: &'static str, kind: Scan, dim: isize) -> (Tensor, Tensor) {
         let d = axis(op, self.shape(), dim);
         if self.is_short(d) {
             return (self.copy(), full(0.0, Dims::from_slice(self.shape()), DType::I32, &self.device()));
@@ -163,7 +163,7 @@ impl Tensor {
         let extreme = scan(kind, &[&x], d);
         // What equals the extreme so far is where it was found last.
         let indices = scan(Scan::Max, &[&Tensor::where_(&x.same(&extreme), x.places_along(d), 0)], d);
-        (self.gather(d as isize, &indices), indices)
+        (self.gathered(name, d as isize, &indices), indices)
     }
 
     /// Bools as integers, whose sums count them.

@@ -113,7 +113,7 @@ impl Tensor {
     pub fn sort(&self, dim: isize, descending: bool) -> (Tensor, Tensor) {
         axis("sort", self.shape(), dim);
         let places = self.argsort(dim, descending);
-        (self.gather(dim, &places), places)
+        (self.gathered("SortBackward0", dim, &places), places)
     }
 
     /// The elements along dimension 0 in ascending order: the values of [`Tensor::sort`].
@@ -143,7 +143,7 @@ impl Tensor {
         let places = self.argsort(dim, largest);
         let places = if self.rank() == 0 { places.reshape(1).narrow(0, 0, k) } else { places.narrow(dim, 0, k) };
         let places = if self.rank() == 0 && k == 1 { places.reshape(()) } else { places };
-        (self.gather(dim, &places), places)
+        (self.gathered("TopkBackward0", dim, &places), places)
     }
 
     /// The `k`-th smallest element along one dimension, the first being `k = 1`, and where it is.

@@ -69,7 +69,7 @@ impl Fuser<'_> {
 
     fn is_open(&self, n: usize) -> bool {
         let is_open = self.flow.node(n).value.op.is_pointwise() || self.matrix(n).is_some();
-        self.options.fuse && !self.options.watch && is_open
+        self.options.fuse && self.options.watch.is_none() && is_open
     }
 
     /// The rows and columns of a reduction that can be part of a row program.

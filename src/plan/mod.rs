@@ -35,7 +35,7 @@ pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};
 pub use target::Target;
 
-use crate::tensor::backend::Graph;
+use crate::tensor::backend::{Graph, Sought};
 use std::sync::Arc;
 
 /// What a plan may use.
@@ -53,8 +53,8 @@ pub struct Options {
     pub target: Target,
     /// Storage buffers that one kernel may bind.
     pub max_storage_buffers: usize,
-    /// Whether every result is looked at for numbers that are not finite; none may then be hidden in a fused kernel.
-    pub watch: bool,
+    /// What every result is looked at for, if anything; none may then be hidden in a fused kernel.
+    pub watch: Option<Sought>,
 }
 
 impl Default for Options {
@@ -67,7 +67,7 @@ impl Default for Options {
             quads: true,
             target: Target::default(),
             max_storage_buffers: 8,
-            watch: false,
+            watch: None,
         }
     }
 }
@@ -155,10 +155,12 @@ pub enum Param {
         /// The size of the dimension that is indexed.
         size: usize,
     },
-    /// What the device wants to be noted when the result of this node is not finite.
+    /// What the device wants to be noted when the result of this node has what is sought.
     Watched {
         /// The node.
         node: usize,
+        /// What is sought.
+        sought: Sought,
     },
 }
 

@@ -55,7 +55,7 @@ pub(super) enum Work {
     Search,
     Write,
     Custom,
-    /// A look for numbers that are not finite.
+    /// A look for NaN, or for all numbers that are not finite.
     Watch(Looked),
 }
 
@@ -94,11 +94,11 @@ pub(super) fn steps(flow: &Flow, groups: Vec<Vec<usize>>, options: &Options) -> 
     for group in groups {
         let n = group[0];
         writer.group(group);
-        if options.watch && flow.node(n).value.dtype.is_float() {
+        if options.watch.is_some() && flow.node(n).value.dtype.is_float() {
             writer.watch(n);
         }
     }
-    if options.fuse && !options.watch {
+    if options.fuse && options.watch.is_none() {
         horizontal::join(flow, options, &mut writer.schedule.steps);
     }
     writer.schedule

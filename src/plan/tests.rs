@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::Result;
 use crate::tensor::Tensor;
-use crate::tensor::backend::{Backend, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Sought, Stats};
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
 use crate::tensor::value::Buffer;
@@ -43,7 +43,7 @@ impl Backend for Drawer {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
-    fn watch_non_finite(&self, _: bool) {}
+    fn watch(&self, _: Option<Sought>) {}
     fn stats(&self) -> Stats {
         Stats::default()
     }

@@ -12,6 +12,25 @@ use std::sync::Arc;
 /// A read that is under way.
 pub type Read = Pin<Box<dyn Future<Output = Result<Data>> + Send>>;
 
+/// What a device may look for in its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sought {
+    /// What is not a number.
+    Nan,
+    /// That, and infinities.
+    NonFinite,
+}
+
+impl Sought {
+    /// Whether a number is what is sought.
+    pub fn is(self, x: f64) -> bool {
+        match self {
+            Sought::Nan => x.is_nan(),
+            Sought::NonFinite => !x.is_finite(),
+        }
+    }
+}
+
 /// What a device must be able to do.
 pub trait Backend: Send + Sync {
     /// What the device is called, as in `cpu` or `llvmpipe (LLVM 15.0.6, 256 bits)`.
@@ -45,9 +64,9 @@ pub trait Backend: Send + Sync {
     /// Waits until the device has done all it was given.
     fn sync(&self) -> Result<()>;
 
-    /// Whether to look at every result of floats that is computed from now on; the next read or [`Backend::sync`] tells of
-    /// the first one that is not finite, unless this was turned off since.
-    fn watch_non_finite(&self, on: bool);
+    /// What to look for in every result of floats that is computed from now on; the next read or [`Backend::sync`] tells of
+    /// the first one that has it, unless this was turned off since.
+    fn watch(&self, sought: Option<Sought>);
 
     /// What the device has done so far.
     fn stats(&self) -> Stats;

@@ -5,7 +5,7 @@ use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
-use crate::tensor::backend::{Arg, Backend, Graph, Input, Node, Read, Source, Stats};
+use crate::tensor::backend::{Arg, Backend, Graph, Input, Node, Read, Sought, Source, Stats};
 use crate::tensor::draws::{self, Draw};
 use crate::tensor::hole::varying;
 use crate::tensor::value::{Buffer, Operands, Value};
@@ -88,7 +88,7 @@ impl Device {
     /// finding comes with the read: nobody waits for each operation. Meanwhile nothing is fused, so that every result can be
     /// seen. What is pending is played as before; turning it off forgets what was found and not told yet. While this is off,
     /// it costs nothing. Between two reads only the first finding is kept, be it a NaN or an infinity that was wanted, as in
-    /// a mask of `-inf`: read what a mask makes before you look for what comes after it.
+    /// a mask of `-inf`: [`Device::watch_nan`] lets those pass.
     ///
     /// ```
     /// use wgrad::{Device, Tensor};
@@ -102,10 +102,32 @@ impl Device {
     /// # Ok::<(), wgrad::Error>(())
     /// ```
     pub fn watch_non_finite(&self, on: bool) {
+        self.watch(on.then_some(Sought::NonFinite));
+    }
+
+    /// [`Device::watch_non_finite`] for NaN alone: infinities pass, as those of a mask do. The one that is asked for last
+    /// counts, and either ends with `false`.
+    ///
+    /// ```
+    /// use wgrad::{Device, Tensor};
+    /// let dev = Device::best()?;
+    /// dev.watch_nan(true);
+    /// let masked = Tensor::zeros([2], &dev).masked_fill(&Tensor::new([true, false], &dev), f64::NEG_INFINITY);
+    /// assert_eq!(masked.softmax(0).to_vec::<f32>()?, [0.0, 1.0]);
+    /// let error = (&masked - &masked).to_vec::<f32>().unwrap_err();
+    /// assert!(error.to_string().starts_with("sub: the result of shape [2] and type f32 is NaN, first at [0]"));
+    /// dev.watch_nan(false);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn watch_nan(&self, on: bool) {
+        self.watch(on.then_some(Sought::Nan));
+    }
+
+    fn watch(&self, sought: Option<Sought>) {
         // An error is kept by the values that were not computed, and told to whoever reads them.
         let _ = self.flush();
-        self.0.watching.store(on, Ordering::Relaxed);
-        self.0.backend.watch_non_finite(on);
+        self.0.watching.store(sought.is_some(), Ordering::Relaxed);
+        self.0.backend.watch(sought);
     }
 
     /// Counts of what the device has done.

@@ -223,7 +223,7 @@ pub(crate) fn carry(
                     let saved: Vec<Tensor> = saves
                         .iter()
                         .map(|save| match save {
-                            Save::Input(x) => (*x).clone(),
+                            Save::Input(x) | Save::Number(x) => (*x).clone(),
                             Save::Output => ys[0].clone(),
                         })
                         // Without recording, the way back through their history would be walked for nothing.

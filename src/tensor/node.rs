@@ -153,6 +153,7 @@ pub(crate) fn record_all(
                 Some(output) => Saved::new(name, x, None, Some(output)),
                 None => Saved::new(name, x, x.gradient_edge(), None),
             },
+            Save::Number(x) => Saved::as_it_is(x, None),
             Save::Output => Saved::new(name, ys[0], None, Some(0)),
         });
     }
@@ -368,10 +369,7 @@ impl Node {
 
     /// The leaf an `AccumulateGrad` node adds to.
     pub fn variable(&self) -> Option<Tensor> {
-        match &self.0.function {
-            Function::Accumulate(leaf) => Some(leaf.clone()),
-            Function::Rule { .. } => None,
-        }
+        if let Function::Accumulate(leaf) = &self.0.function { Some(leaf.clone()) } else { None }
     }
 
     /// Writes something on the node, under a key: the layer it belongs to, say, from a [`node_creation_hook`].

@@ -18,6 +18,8 @@ use std::sync::{Arc, Weak};
 /// What an operation asks to be kept.
 pub(crate) enum Save<'a> {
     Input(&'a Tensor),
+    /// An input that was given as a number: no tensor of the user's, so no hook sees it.
+    Number(&'a Tensor),
     Output,
 }
 
@@ -237,10 +239,15 @@ impl Saved {
             let content = Content::Packed { payload, hooks, shape, dtype, device };
             return Saved { content, edge, dual, output, through: None };
         }
-        let operand = x.operand();
         let version = MUTATION.with(Scopes::last).is_none().then(|| x.version());
+        Saved { edge, dual, output, ..Saved::as_it_is(x, version) }
+    }
+
+    /// Keeps a tensor that is in no graph, without asking a hook.
+    pub fn as_it_is(x: &Tensor, version: Option<u64>) -> Saved {
+        let operand = x.operand();
         let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
-        Saved { content, edge, dual, output, through: None }
+        Saved { content, edge: None, dual: None, output: None, through: None }
     }
 
     /// The tensor that a node saved, as part of the graph that it was part of.

@@ -3,7 +3,7 @@
 use crate::common::{devices, on_every_device};
 use std::sync::{Arc, Mutex};
 use wgrad::autograd::{
-    GradOptions, GradientEdge, backward_at, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled,
+    GradOptions, GradientEdge, backward, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled,
 };
 use wgrad::optim::{Adam, Optimizer, Sgd};
 use wgrad::{BackwardOptions, Device, Tensor};
@@ -433,9 +433,9 @@ fn backward_starts_at_edges_as_at_tensors() {
             (GradientEdge::of(&y)?, GradientEdge::of(&y.sum())?)
         };
         let keep = BackwardOptions { retain_graph: Some(true), ..Default::default() };
-        backward_at(&[edge.clone(), whole], &[Some(Tensor::new([10.0, 1.0], dev))], keep)?;
+        backward(&[edge.clone(), whole], &[Some(Tensor::new([10.0, 1.0], dev)), None], keep)?;
         assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [22.0, 8.0]);
-        let error = backward_at(&[edge], &[], BackwardOptions::default()).unwrap_err();
+        let error = backward(&[edge], &[], BackwardOptions::default()).unwrap_err();
         assert!(error.to_string().contains("only a tensor of one element needs no gradient given"), "{error}");
         Ok(())
     });

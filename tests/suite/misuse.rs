@@ -210,7 +210,10 @@ fn the_graph_refuses_what_it_cannot_do() {
         let error = grad(&[&(&x * 1.0).sum()], &[&leaf()], GradOptions::default()).map(drop).unwrap_err();
         assert!(error.to_string().starts_with("grad: the outputs do not depend on input 0 of shape [2]"), "{error}");
         let error = grad(&[&(&x * 1.0).sum()], &[&one], GradOptions::default()).map(drop).unwrap_err();
-        assert_eq!(error.to_string(), "grad: input 0 of shape [1] does not require grad");
+        assert_eq!(
+            error.to_string(),
+            "grad: input 0: the tensor of shape [1] does not require grad and has no grad_fn"
+        );
     }
 }
 

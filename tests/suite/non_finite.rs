@@ -152,6 +152,40 @@ fn finite_numbers_and_what_is_not_watched_are_silent() {
 }
 
 #[test]
+fn nan_alone_is_watched_for_too() {
+    for dev in own_devices() {
+        dev.watch_nan(true);
+        let mask = Tensor::new([[true, true], [true, false], [false, true]], &dev);
+        let scores = Tensor::zeros([3, 2], &dev).requires_grad_(true).unwrap();
+        let masked = scores.masked_fill(&mask, f64::NEG_INFINITY);
+        // The first row has nothing left: 0 / 0.
+        let (y, line) = (masked.softmax(1), line!());
+        let error = y.to_vec::<f32>().unwrap_err().to_string();
+        assert!(error.contains(" is NaN, first at [0, 0]; its inputs were not NaN (recorded at "), "{error}");
+        assert!(error.ends_with(&format!("non_finite.rs:{line})")), "{error}");
+        assert_eq!(y.to_vec::<f32>().unwrap()[2..], [0.0, 1.0, 1.0, 0.0]);
+        let (z, line) = (&y * 2.0, line!());
+        let error = z.to_vec::<f32>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("mul: ") && error.contains("first at [0, 0]; its inputs were NaN already"),
+            "{error}"
+        );
+        assert!(error.ends_with(&format!("non_finite.rs:{line})")), "{error}");
+        // In backward, infinities pass as well.
+        let x = Tensor::new([0.0, 4.0], &dev).requires_grad_(true).unwrap();
+        x.sqrt().sum().backward().unwrap();
+        assert_eq!(x.grad().unwrap().to_vec::<f32>().unwrap(), [f32::INFINITY, 0.25]);
+        // What was asked for last counts.
+        dev.watch_non_finite(true);
+        expect(&Tensor::new([0.0], &dev).log(), "log", line!(), "[0]", "finite");
+        dev.watch_nan(true);
+        assert_eq!(Tensor::new([0.0], &dev).log().to_vec::<f32>().unwrap(), [f32::NEG_INFINITY]);
+        dev.watch_nan(false);
+        assert!(Tensor::new([-1.0], &dev).log().to_vec::<f32>().unwrap()[0].is_nan());
+    }
+}
+
+#[test]
 fn while_it_is_off_plans_are_as_they_were() {
     for dev in own_devices().into_iter().filter(|dev| !dev.name().starts_with("cpu") && !dev.name().starts_with("twin"))
     {

@@ -9,6 +9,7 @@ mod call;
 mod check;
 mod dag;
 mod functions;
+mod kept;
 mod store;
 mod training;
 

@@ -13,7 +13,7 @@
 //! | `copy.deepcopy(x)` | `x.deep_copy()?` |
 //! | `with torch.no_grad():` | `let _guard = no_grad();` |
 //! | `y[1] = s`, `y[1:3].mul_(10)` | `y.select(0, 1).copy_(&s)?`, `y.narrow(0, 1, 2).mul_(10.0)?` |
-//! | `get_gradient_edge(y)` as an input | `GradientEdge::of(&y)?` and `grad_at` |
+//! | `get_gradient_edge(y)` as an input | `GradientEdge::of(&y)?` |
 //! | `f._saved_self` | `f.saved_tensors()?` |
 //! | `class F(torch.autograd.Function)`, `F.apply(x)` | `impl Function for F`, `apply(F, &[&x])?` |
 //! | `checkpoint(f, x, use_reentrant=False)` | `checkpoint(f, &[&x], options)` |

@@ -15,7 +15,7 @@ use crate::dtype::DType;
 use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
-use crate::tensor::backend::{Backend, Graph, Read, Stats};
+use crate::tensor::backend::{Backend, Graph, Read, Sought, Stats};
 use crate::tensor::value::Buffer;
 use adapter::Context;
 use pack::pack;
@@ -25,7 +25,6 @@ use pool::Pool;
 use reports::Reports;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a GPU is opened, and which optimisations it does without. All are on by default; whichever are off, results are the
 /// same up to rounding.
@@ -64,7 +63,7 @@ pub type Fault = Arc<dyn Fn(&mut Plan) + Send + Sync>;
 pub struct Gpu {
     context: Arc<Context>,
     options: Options,
-    watch: AtomicBool,
+    watch: Mutex<Option<Sought>>,
     fault: Option<Fault>,
     memory: Arc<Pool>,
     staging: Arc<Pool>,
@@ -110,7 +109,7 @@ impl Gpu {
                 max_storage_buffers: context.limits.max_storage_buffers_per_shader_stage as usize,
                 ..Options::default()
             },
-            watch: AtomicBool::new(false),
+            watch: Mutex::default(),
             fault: None,
             memory,
             staging,
@@ -132,7 +131,7 @@ impl Gpu {
 
     /// The plan of a graph, made now or earlier, with its pipelines.
     fn prepare(&self, graph: &Graph) -> Result<Arc<Prepared>> {
-        let options = Options { watch: self.watch.load(Ordering::Relaxed), ..self.options };
+        let options = Options { watch: *self.watch.lock(), ..self.options };
         let key = (key(graph), options);
         let mut plans = self.plans.lock();
         plans.clock += 1;
@@ -242,9 +241,9 @@ impl Backend for Gpu {
         self.wait(read).map(drop)
     }
 
-    fn watch_non_finite(&self, on: bool) {
-        self.watch.store(on, Ordering::Relaxed);
-        if !on {
+    fn watch(&self, sought: Option<Sought>) {
+        *self.watch.lock() = sought;
+        if sought.is_none() {
             // Nobody may read the words while they and what they stand for do not fit.
             let _player = self.player.lock();
             self.reports.forget(&self.context);

@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
                 value.op.parameters(value.dtype)[word]
             }
             Param::Report { node, size } => self.gpu.reports.word(&self.graph.nodes[node].value, size),
-            Param::Watched { node } => self.gpu.reports.watched(self.graph, &self.graph.nodes[node]),
+            Param::Watched { node, sought } => self.gpu.reports.watched(self.graph, &self.graph.nodes[node], sought),
         }));
     }
 }

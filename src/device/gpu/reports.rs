@@ -5,7 +5,7 @@ use super::adapter::Context;
 use crate::device::watch::Watched;
 use crate::error::{Error, Kind};
 use crate::ops::op::Op;
-use crate::tensor::backend::{Graph, Node};
+use crate::tensor::backend::{Graph, Node, Sought};
 use crate::tensor::value::Value;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub(super) struct Reports {
 }
 
 /// Bytes of the buffer: a word for an index out of range; and for results the word of the first operation, what its first
-/// index lacks of the largest number, and the word of the last operation whose operands were not finite.
+/// index lacks of the largest number, and the word of the last operation whose operands had it already.
 pub(super) const STATUS_BYTES: usize = 16;
 
 #[derive(Default)]
@@ -66,12 +66,12 @@ impl Reports {
         u32::MAX - number
     }
 
-    /// The word that stands for the result of a node being not finite: the earlier it is computed, the larger. The kernels
+    /// The word that stands for the result of a node having what is sought: the earlier it is computed, the larger. The kernels
     /// that look at one node follow each other.
-    pub fn watched(&self, graph: &Graph, node: &Node) -> u32 {
+    pub fn watched(&self, graph: &Graph, node: &Node, sought: Sought) -> u32 {
         let mut watched = self.watched.lock();
         if watched.last().is_none_or(|last| last.id != node.value.id) {
-            watched.push(Watched::of(graph, node));
+            watched.push(Watched::of(graph, node, sought));
         }
         u32::MAX - (watched.len() - 1) as u32
     }

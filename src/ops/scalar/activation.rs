@@ -62,7 +62,7 @@ rows! {
     /// `λx` where `x` is positive, else `λα (eˣ - 1)`, with `λ = 1.0507…` and `α = 1.6732…`. Derivative: `λ` or `y + λα`.
     ///
     /// Source: [Self-Normalizing Neural Networks](https://arxiv.org/abs/1706.02515).
-    selu(x) => "Selu" Float {
+    selu(x) => "Elu" Float {
         cpu: |x| if x > 0.0 { SELU[0] * x } else { SELU[0] * SELU[1] * x.exp_m1() },
         wgsl: "select(expm1_(x) * 1.7580993408473766, x * 1.0507009873554805, gt_(x, 0.0))",
         grad: [|g, x| Tensor::where_(&x.le(0.0), g * (x.selu() + SELU[0] * SELU[1]), g * SELU[0])],

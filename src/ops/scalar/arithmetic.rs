@@ -108,7 +108,7 @@ rows! {
         test: [(-4.0, 4.0), (-4.0, 4.0)], at [0.0, f64::INFINITY], within 1e-7,
     }
     /// `a - b`. Derivatives: 1 and -1.
-    sub(a, b) => "Sub" Arithmetic {
+    sub(a, b) => ["SubBackward0", "SubBackward0", "RsubBackward1"] Arithmetic {
         cpu: |a, b| a - b,
         int: |a, b| a - b,
         wgsl: "a - b",
@@ -123,12 +123,12 @@ rows! {
         grad: [|g, b| g * b, |g, a| g * a],
         test: [(-4.0, 4.0), (-4.0, 4.0)], at [0.0], within 1e-7,
     }
-    /// `a / b`, a float also for integers. Derivatives: `1 / b` and `-y / b`.
+    /// `a / b`, a float also for integers. Derivatives: `1 / b` and `-a / b²`.
     div(a, b) => "Div" Float {
         cpu: |a, b| a / b,
         single: a / b,
         wgsl: "a / b",
-        grad: [|g, b| g / b, |g, b, y| -(g * (y / b))],
+        grad: [|g, b| g / b, |g, a, b| -(g * ((a / b) / b))],
         test: [(-4.0, 4.0), (0.3, 4.0)], at [1.0], within 3e-7,
     }
     /// `⌊a / b⌋`. Derivatives: 0.
@@ -174,7 +174,7 @@ rows! {
     ///
     /// # Errors
     /// An integer divided by 0 is told when the result is read from the CPU device; on a GPU `a` is left.
-    fmod(a, b) => "Fmod" Arithmetic {
+    fmod(a, b) => ["FmodBackward1", "FmodBackward0", "FmodBackward1"] Arithmetic {
         cpu: |a, b| a % b,
         int: |a, b| if b == 0 { a } else { a % b },
         divides: true,
@@ -195,7 +195,7 @@ rows! {
     /// assert_eq!(x.fmod(3.0).to_vec::<f32>()?, [1.0, -1.0]);
     /// # Ok::<(), wgrad::Error>(())
     /// ```
-    remainder(a, b) => "Remainder" Arithmetic {
+    remainder(a, b) => ["RemainderBackward1", "RemainderBackward0", "RemainderBackward1"] Arithmetic {
         cpu: double::remainder,
         int: |a, b| if b == 0 { a } else { a - b * (a.div_euclid(b) - (b < 0 && a.rem_euclid(b) != 0) as i64) },
         divides: true,
@@ -204,7 +204,7 @@ rows! {
         grad: [|g| g.clone(), |g, a, b| -(g * a.div_floor(b))],
         test: [(-4.0, 4.0), (0.7, 1.3)], at [1e6, 3e-5, 3.0, -0.75], within 1.2e-7,
     }
-    pow(a, b) => "Pow" Arithmetic {
+    pow(a, b) => ["PowBackward1", "PowBackward0", "PowBackward2"] Arithmetic {
         cpu: |a, b| a.powf(b),
         single: a.powf(b),
         int: double::pow_int,
@@ -275,7 +275,7 @@ rows! {
         grad: [],
         test: [(-4.0, 4.0), (-4.0, 4.0)], at [0.0, -0.0], within 0.0,
     }
-    clamp(a, b, c) => "Clamp" Arithmetic {
+    clamp(a, b, c) => ["ClampBackward0", "ClampBackward1", "ClampBackward0"] Arithmetic {
         cpu: |a, b, c| double::smaller(double::larger(a, b), c),
         wgsl: "min_(max_(a, b), c)",
         wgsl_int: "min(max(a, b), c)",
@@ -287,7 +287,7 @@ rows! {
         }],
         test: [(-4.0, 4.0), (-2.0, -1.0), (1.0, 2.0)], at [f64::NAN], within 0.0,
     }
-    clamp_min(a, b) => "ClampMin" Arithmetic {
+    clamp_min(a, b) => ["ClampMinBackward1", "ClampMinBackward0", "ClampMinBackward1"] Arithmetic {
         cpu: double::larger,
         wgsl: "max_(a, b)",
         wgsl_int: "max(a, b)",
@@ -297,7 +297,7 @@ rows! {
         ],
         test: [(-4.0, 4.0), (-4.0, 4.0)], at [0.0, 1.0, f64::NAN], within 0.0,
     }
-    clamp_max(a, b) => "ClampMax" Arithmetic {
+    clamp_max(a, b) => ["ClampMaxBackward1", "ClampMaxBackward0", "ClampMaxBackward1"] Arithmetic {
         cpu: double::smaller,
         wgsl: "min_(a, b)",
         wgsl_int: "min(a, b)",

@@ -39,7 +39,7 @@ rows! {
     erfinv(x) => "Erfinv" Float {
         cpu: double::erfinv,
         wgsl: "erfinv_(x)",
-        grad: [|g, y| g * ((y * y).exp() / FRAC_2_SQRT_PI)],
+        grad: [|g, x| g * (x.erfinv().square().exp() / FRAC_2_SQRT_PI)],
         test: [(-0.9, 0.9)], at [0.0, 1e-7, 0.9999, 0.9999999, 1.0, -1.0, 2.0, f64::NAN], within 1e-6,
     }
     /// `ln |Γ(x)|`. Derivative: [`Tensor::digamma`].

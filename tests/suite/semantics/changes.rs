@@ -218,10 +218,11 @@ facts! {
     }
     a_result_that_backward_does_not_read_may_change => |dev| {
         type Operation = fn(&Tensor, &Tensor) -> Tensor;
-        let operations: [Operation; 13] = [
+        let operations: [Operation; 17] = [
             |a, b| a * b, |a, _| a.elu(1.0), |a, _| a.selu(), |a, _| a.celu(1.0), |a, _| a.silu(), |a, _| a.sinc(),
             |a, _| a.log(), |a, _| a.leaky_relu(0.1), |a, _| a.abs(), |a, _| a.clamp(0.0, 1.0), |a, _| a.matmul(&a.t()),
-            |a, _| a.sum_dim(0, false), |a, _| a.max_dim(0, false).0,
+            |a, _| a.sum_dim(0, false), |a, _| a.max_dim(0, false).0, |a, b| b / a, |a, _| a.erfinv(),
+            |a, _| a.layer_norm(2, None, None, 1e-5), |a, _| a.rms_norm(2, None, 1e-5),
         ];
         for (i, f) in operations.into_iter().enumerate() {
             let (x, b) = (t([[0.5, -0.3], [0.2, 0.7]], dev), t([0.5, 2.0], dev));

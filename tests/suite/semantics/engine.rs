@@ -2,7 +2,7 @@
 
 use super::*;
 use std::sync::{Arc, Mutex};
-use wgrad::autograd::{GradientEdge, backward, grad_at};
+use wgrad::autograd::{GradientEdge, TensorOrEdge, backward};
 use wgrad::{DType, catch};
 
 facts! {
@@ -236,7 +236,7 @@ facts! {
             ..Default::default()
         });
         for zeros in [false, true] {
-            raises(grad(&[&(&x * 2.0)], &[&x, &plain], options(zeros)), "grad: input 1 of shape [2] does not require grad");
+            raises(grad(&[&(&x * 2.0)], &[&x, &plain], options(zeros)), "grad: input 1: the tensor of shape [2] does not require grad");
         }
     }
     a_gradient_may_have_another_type_than_its_leaf => |dev| {
@@ -280,7 +280,7 @@ facts! {
     }
     grad_fn_09 => |dev| {
         let (x, c) = (t(3.0, dev), Tensor::new(2.0, dev));
-        raises(grad(&[&(&x * &c)], &[&x, &c], GradOptions::default()), "grad: input 1 of shape [] does not require grad");
+        raises(grad(&[&(&x * &c)], &[&x, &c], GradOptions::default()), "grad: input 1: the tensor of shape [] does not require grad");
     }
     grad_fn_11 => |dev| {
         let x = t(3.0, dev);
@@ -305,8 +305,54 @@ facts! {
         let y = &x * 3.0;
         let (edge, z) = (GradientEdge::of(&y)?, &y * &y);
         drop(y);
-        let g = grad_at(&[&z], &[edge, GradientEdge::of(&x)?], GradOptions::default())?;
+        let inputs: [&dyn TensorOrEdge; 2] = [&edge, &x];
+        let g = grad(&[&z], &inputs, GradOptions::default())?;
         assert_eq!(g.iter().map(|g| g.as_ref().unwrap().item().unwrap()).collect::<Vec<_>>(), [12.0, 36.0]);
+    }
+    edges_and_tensors_are_outputs_too => |dev| {
+        let x = t(2.0, dev);
+        let y = &x * 3.0;
+        let (edge, z) = (GradientEdge::of(&y)?, &y * &y);
+        let outputs: [&dyn TensorOrEdge; 2] = [&edge, &z];
+        let g = grad(&outputs, &[&x], GradOptions { retain_graph: Some(true), ..Default::default() })?;
+        assert_eq!(g[0].as_ref().unwrap().item()?, 39.0);
+        backward(&outputs, &[None, Some(Tensor::new(2.0, dev))], BackwardOptions::default())?;
+        assert_eq!(stored(&x), [75.0]);
+        // Of what is not reached there are zeros of the edge's shape.
+        let other = GradientEdge::of(&(t([1.0, 2.0], dev) * 1.0))?;
+        let options = GradOptions { materialize_grads: true, ..Default::default() };
+        assert_eq!(values(grad(&[&x * 1.0], &[other], options)?[0].as_ref().unwrap()), [0.0, 0.0]);
+        raises(GradientEdge::of(&Tensor::new(1.0, dev)), "does not require grad");
+    }
+    there_is_one_gradient_for_each_output_or_none => |dev| {
+        let x = t([1.0, 2.0], dev);
+        let given = vec![Some(Tensor::ones([2], dev))];
+        let options = GradOptions { grad_outputs: given.clone(), ..Default::default() };
+        raises(grad(&[&x * 2.0, x.sum()], &[&x], options), "grad: 2 outputs and 1 gradients");
+        raises(backward(&[&x * 2.0, x.sum()], &given, BackwardOptions::default()), "backward: 2 outputs and 1 gradients");
+    }
+    nodes_are_called_as_in_pytorch => |dev| {
+        let (x, y) = (t([[1.0, 2.0], [3.0, 4.0]], dev), t([[2.0, 1.0], [0.5, 3.0]], dev));
+        let index = Tensor::new([1, 0], dev);
+        let expected = [
+            (x.pow(2.0), "PowBackward0"), (x.pow(&y), "PowBackward1"), (x.rpow(2.0), "PowBackward2"),
+            (&x - 1.0, "SubBackward0"), (&x - &y, "SubBackward0"), (1.0 - &x, "RsubBackward1"), (&x / 2.0, "DivBackward0"),
+            (x.fmod(2.0), "FmodBackward0"), (x.fmod(&y), "FmodBackward1"), (&x % 2.0, "RemainderBackward0"),
+            (x.remainder(&y), "RemainderBackward1"), (x.clamp(0.0, 1.0), "ClampBackward1"), (x.sum(), "SumBackward0"),
+            (x.sum_dim(0, false), "SumBackward1"), (x.max(), "MaxBackward1"), (x.reshape([4]), "ViewBackward0"),
+            (x.t(), "TBackward0"), (x.index_select(0, &index), "IndexSelectBackward0"), (x.sort(0, false).0, "SortBackward0"),
+            (x.topk(1, 0, true).0, "TopkBackward0"), (x.cummax(0).0, "CummaxBackward0"), (x.matmul(&y), "MmBackward0"),
+            (x.copy(), "CloneBackward0"), (x.narrow(0, 0, 1), "SliceBackward0"), (x.select(0, 0), "SelectBackward0"),
+        ];
+        for (i, (y, name)) in expected.iter().enumerate() {
+            assert_eq!(y.grad_fn().unwrap().name(), *name, "expression {i}");
+        }
+    }
+    what_a_quotient_and_a_norm_keep => |dev| {
+        let (a, b) = (t([1.0, 2.0], dev), t([3.0, 4.0], dev));
+        let kept = |y: &Tensor| y.grad_fn().unwrap().saved_bytes();
+        assert_eq!((kept(&(&a / &b)), kept(&(1.0 / &b)), kept(&(&a / 2.0))), (16, 8, 0));
+        assert_eq!(kept(&a.layer_norm(2, None, None, 1e-5)), 8);
     }
     leaf_01 => |dev| {
         let (x, c) = (t(1.0, dev), Tensor::new(1.0, dev));

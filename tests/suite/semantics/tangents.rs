@@ -3,7 +3,8 @@
 use super::*;
 use wgrad::autograd::forward_ad::{dual_level, make_dual, unpack_dual};
 use wgrad::autograd::no_grad;
-use wgrad::func::jvp;
+use wgrad::func::{jvp, linearize, vjp};
+use wgrad::{DType, catch};
 
 /// The elements and the tangent.
 fn both(x: &Tensor) -> (Vec<f32>, Option<Vec<f32>>) {
@@ -113,6 +114,20 @@ facts! {
         let d = make_dual(&x, &tangent)?;
         raises(d.mul_(2.0), "mul_: a view of a leaf that requires grad cannot be changed in place");
         raises(make_dual(&d, &tangent), "make_dual: the tensor of shape [2] has a tangent already");
+    }
+    // A tangent of another float type is converted; the result's is of the result's type.
+    a_tangent_may_be_of_another_float_type => |dev| {
+        let (x, t) = (Tensor::new([1.0, 2.0], dev), Tensor::new([3.0, 4.0], (dev, DType::F16)));
+        let doubled = |x: &Tensor| x * 2.0;
+        let (_, tangent) = jvp(doubled, &x, &t)?;
+        assert_eq!((tangent.dtype(), values(&tangent)), (DType::F32, vec![6.0, 8.0]));
+        let (_, push) = linearize(doubled, &x)?;
+        assert_eq!(values(&push(&t)?), [6.0, 8.0]);
+        let (_, pull) = vjp(doubled, &x)?;
+        assert_eq!((pull(&t)?.dtype(), values(&pull(&t)?)), (DType::F32, vec![6.0, 8.0]));
+        let _level = dual_level()?;
+        assert_eq!(values(&unpack_dual(&(make_dual(&x, &t)? * 2.0)).1.unwrap()), [6.0, 8.0]);
+        raises(catch(|| make_dual(&x, &x.cast(DType::I32))), "make_dual: the tangent is i32 of shape [2], the tensor f32 of [2]");
     }
     a_function_may_change_its_dual_input => |dev| {
         let x = Tensor::new([1.0, 2.0], dev);

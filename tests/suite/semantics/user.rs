@@ -296,6 +296,19 @@ facts! {
         let g = x.grad().unwrap().item()?;
         assert!((g - 1210.28638).abs() < 1e-2, "{g}");
     }
+    // A number beside a tensor is none, and no hook sees it.
+    saved_hooks_see_no_numbers => |dev| {
+        let (x, packed) = (t([1.0, 2.0], dev), Arc::new(AtomicUsize::new(0)));
+        let count = packed.clone();
+        let _scope = saved_tensors_hooks(
+            move |x| { count.fetch_add(1, Ordering::Relaxed); x },
+            |x: &Tensor| Ok(x.clone()),
+        );
+        let y = (2.0 / (&x * 2.0 / 4.0)).pow(3.0).clamp(0.0, 1e3);
+        assert_eq!(packed.load(Ordering::Relaxed), 3);
+        y.sum().backward()?;
+        assert_eq!(stored(&x), [-192.0, -12.0]);
+    }
     saved_hooks_02 => |dev| {
         let x = t([1.0, 2.0], dev);
         let y = { let _scope = saved_tensors_hooks(|x| x * 10.0, |x| Ok(x.clone())); &x * &x };
@@ -434,6 +447,31 @@ facts! {
         raises(catch(|| x.max()), "max: [0] has no elements to compare");
         x.sum().backward()?;
         assert_eq!(x.grad().unwrap().shape(), [0]);
+    }
+    // More gradients than inputs may be given, if they are none.
+    function_gives_none_for_what_is_no_input => |dev| {
+        let backward = |more: Option<Tensor>| {
+            let x = t(2.0, dev);
+            let f = own(|_, x| Ok(vec![&x[0] * 3.0]), move |_, g| Ok(vec![Some(g * 3.0), None, more.clone()]));
+            apply(f, &[&x])?.remove(0).backward()?;
+            x.grad().unwrap().item()
+        };
+        assert_eq!(backward(None)?, 3.0);
+        raises(catch(|| backward(Some(Tensor::new(1.0, dev)))).and_then(|g| g), "gave 3 gradients for 1 inputs");
+    }
+    function_knows_what_requires_grad_also_under_no_grad => |dev| {
+        let (x, c, seen) = (t(2.0, dev), Tensor::new(1.0, dev), Arc::new(Mutex::new(Vec::new())));
+        let all = seen.clone();
+        let f = own(
+            move |ctx, x| {
+                all.lock().unwrap().extend([0, 1].map(|i| ctx.needs_input_grad(i)));
+                Ok(vec![&x[0] * &x[1]])
+            },
+            |_, g| Ok(vec![Some(g.clone()), None]),
+        );
+        let _guard = wgrad::autograd::no_grad();
+        assert!(!apply(f, &[&x, &c])?[0].requires_grad());
+        assert_eq!(*seen.lock().unwrap(), [true, false]);
     }
     corner_13 => |dev| {
         let x = t([0.0], dev);
