@@ -81,17 +81,20 @@ fn standardised(
     let standard = move |x: &Tensor| {
         // Recorded anew where their own derivatives are asked for.
         let (mean, var) = if is_grad_enabled() { statistics(x, &over, centred) } else { kept.clone() };
-        let scale = (var + eps).sqrt();
-        (shifted(x, &mean) / &scale, scale)
+        (shifted(x, &mean), (var + eps).rsqrt())
     };
     let (again, over) = (standard.clone(), Dims::from_slice(dims));
     let rule = move |call: crate::tensor::node::Call| {
-        let (g, (y, scale)) = (call.g, again(&call.saved[0]));
-        let along = g - &y * (g * &y).mean_dim(&over[..], true);
+        let (g, (d, scale)) = (call.g, again(&call.saved[0]));
+        let along = g - &d * ((g * &d).mean_dim(&over[..], true) * scale.square());
         let along = if centred { along - g.mean_dim(&over[..], true) } else { along };
-        vec![Some(along / scale)]
+        vec![Some(along * scale)]
     };
-    let y = composite(name, &[x], &[Save::Input(x)], || standard(x).0, rule);
+    let definition = || {
+        let (d, scale) = standard(x);
+        d * scale
+    };
+    let y = composite(name, &[x], &[Save::Input(x)], definition, rule);
     (y, mean, var)
 }
 

@@ -65,36 +65,37 @@ impl Kind {
         }
     }
 
+    /// What the input adds to the gates, with both biases where they only meet in a sum.
+    #[track_caller]
+    fn project(self, x: &Tensor, w: Weights) -> Tensor {
+        let bias = w.bias.map(|(a, b)| if self == Kind::Gru { a.clone() } else { a + b });
+        x.linear(w.ih, bias.as_ref())
+    }
+
     /// The state after one step, and the cell state of an LSTM. `x` is what the input adds to the gates.
     #[track_caller]
     fn step(self, x: &Tensor, h: &Tensor, c: Option<&Tensor>, w: Weights) -> (Tensor, Option<Tensor>) {
-        let r = h.linear(w.hh, w.bias.map(|(_, b)| b));
+        let r = h.linear(w.hh, w.bias.filter(|_| self == Kind::Gru).map(|(_, b)| b));
         let n = c.unwrap_or(h).size(-1);
         match self {
             Kind::Tanh => ((x + r).tanh(), None),
             Kind::Relu => ((x + r).relu(), None),
             Kind::Lstm => {
-                let gates = x + r;
-                let (i, f) = (part(&gates, 0, n).sigmoid(), part(&gates, 1, n).sigmoid());
-                let (g, o) = (part(&gates, 2, n).tanh(), part(&gates, 3, n).sigmoid());
-                let c = f * c.expect("an LSTM has a cell state") + i * g;
-                let h = o * c.tanh();
+                let gates = (x + r).split([n; 4], -1);
+                let [i, f, g, o] = &gates[..] else { unreachable!("there are four gates") };
+                let c = f.sigmoid() * c.expect("an LSTM has a cell state") + i.sigmoid() * g.tanh();
+                let h = o.sigmoid() * c.tanh();
                 (if let Some(hr) = w.hr { h.linear(hr, None) } else { h }, Some(c))
             }
             Kind::Gru => {
-                let reset = (part(x, 0, n) + part(&r, 0, n)).sigmoid();
-                let update = (part(x, 1, n) + part(&r, 1, n)).sigmoid();
-                let new = (part(x, 2, n) + reset * part(&r, 2, n)).tanh();
+                let (x, r) = (x.split([n; 3], -1), r.split([n; 3], -1));
+                let reset = (&x[0] + &r[0]).sigmoid();
+                let update = (&x[1] + &r[1]).sigmoid();
+                let new = (&x[2] + reset * &r[2]).tanh();
                 (&new + update * (h - &new), None)
             }
         }
     }
-}
-
-/// Gate `k` of those side by side.
-#[track_caller]
-fn part(gates: &Tensor, k: usize, n: usize) -> Tensor {
-    gates.narrow(-1, k * n, n)
 }
 
 impl Weights<'_> {
@@ -181,7 +182,7 @@ impl Tensor {
                 format!("shapes do not fit: input {:?}, state {:?}, weights {}", self.shape(), h.shape(), w.shapes()),
             );
         }
-        kind.step(&x.linear(w.ih, w.bias.map(|(b, _)| b)), h, c, w)
+        kind.step(&kind.project(x, w), h, c, w)
     }
 
     /// [`Tensor::rnn_tanh_cell`] along a sequence; see [`Tensor::lstm`]. Gives the states of all steps and the last ones.
@@ -325,7 +326,7 @@ impl Tensor {
                 let run = run as isize;
                 let mut state = h.select(0, run);
                 let mut cell = c.as_ref().map(|c| c.select(0, run));
-                let projected = x.linear(w.ih, w.bias.map(|(b, _)| b)).unbind(0);
+                let projected = kind.project(&x, w).unbind(0);
                 let steps = x.size(0);
                 let mut states = vec![state.clone(); steps];
                 for i in 0..steps {

@@ -272,12 +272,14 @@ impl Writer<'_> {
         let node = self.flow.node(n);
         let wanted = if node.held { usize::MAX } else { self.flow.graph.prefix_read(n) };
         let len = node.value.shape.last().copied().unwrap_or(1);
+        let is_whole = wanted >= len;
         let passes = sort::Pass::all(len, wanted.min(len));
         let other = if passes.len() > 1 { self.scratch(node.value.numel()) } else { Item::Node(n) };
         let last = passes.len() - 1;
         for (k, pass) in passes.into_iter().enumerate() {
             let [to, from] = if (last - k).is_multiple_of(2) { [Item::Node(n), other] } else { [other, Item::Node(n)] };
-            self.push(Work::ArgSort(pass), n, &node.args, to, k == last);
+            // What is sorted in part is no output: nobody reads the rest of it.
+            self.push(Work::ArgSort(pass), n, &node.args, to, k == last && is_whole);
             if k > 0 {
                 self.schedule.steps.last_mut().expect("just pushed").reads.push(from);
             }

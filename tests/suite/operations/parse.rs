@@ -88,7 +88,7 @@ fn rows(body: &str, result: &mut String) {
             docs.push_str(&format!("{line}\n"));
             continue;
         }
-        if let Some((name, operands)) = line.split_once(") => \"").and_then(|(head, _)| head.split_once('('))
+        if let Some((name, operands)) = line.split_once(") => ").and_then(|(head, _)| head.split_once('('))
             && !docs.is_empty()
         {
             let arguments: String = operands.split(", ").skip(1).map(|x| format!(", {x}: impl Into<Arg>")).collect();
