@@ -43,7 +43,7 @@ impl From<GradientEdge> for Edge {
     }
 }
 
-/// A tensor or a [`GradientEdge`]: what [`grad`] and [`backward`] begin at, and what gradients are asked for.
+/// A tensor or a [`GradientEdge`]: what [`grad`](crate::autograd::grad) and [`backward`](crate::autograd::backward) begin at, and what gradients are asked for.
 ///
 /// ```
 /// use wgrad::autograd::{GradOptions, GradientEdge, TensorOrEdge, grad};

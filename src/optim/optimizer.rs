@@ -91,8 +91,9 @@ impl Optimizer {
     ///
     /// # Errors
     /// If no parameter has a gradient: backward was not called, or the model was moved to another device after the optimizer
-    /// was made, whose parameters are then others. PyTorch does nothing in silence there. If the device fails, or a gradient could not be computed, as with a label that is no class. On the CPU and on a twin
-    /// parameters and states are then as they were; on a GPU the next read tells.
+    /// was made, whose parameters are then others. PyTorch does nothing in silence there. If the device fails, or a gradient
+    /// could not be computed, as with a label that is no class. On the CPU and on a twin parameters and states are then as they
+    /// were; on a GPU the next read tells.
     #[track_caller]
     pub fn step(&mut self) -> Result<()> {
         let _unrecorded = no_grad();

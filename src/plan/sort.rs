@@ -10,20 +10,33 @@ use std::fmt::Write;
 /// One pass of a merge sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pass {
-    /// The length of the runs that neighbours are merged of; nothing where a thread sorts the elements of a run.
-    merges: Option<usize>,
+    stage: Stage,
     /// How many elements of each line are wanted: the others of a run are left where they are.
     wanted: usize,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A thread sorts a block.
+    Blocks,
+    /// A thread goes through a longer run, and keeps what is wanted of it.
+    Select,
+    /// Neighbouring runs of this length are merged.
+    Merge(usize),
+}
+
 /// The elements that a thread sorts in registers, and that it merges.
 const BLOCK: usize = 8;
+/// The elements that a thread looks through for no more than a block of them.
+const SEGMENT: usize = 64;
 
 impl Pass {
     /// The passes that bring the first `wanted` elements of lines of `n` in order.
     pub fn all(n: usize, wanted: usize) -> Vec<Pass> {
-        let merges = std::iter::successors(Some(BLOCK), |run| Some(2 * run)).take_while(|run| *run < n);
-        std::iter::once(None).chain(merges.map(Some)).map(|merges| Pass { merges, wanted }).collect()
+        let (first, run) =
+            if wanted <= BLOCK && n > SEGMENT { (Stage::Select, SEGMENT) } else { (Stage::Blocks, BLOCK) };
+        let merges = std::iter::successors(Some(run), |run| Some(2 * run)).take_while(|run| *run < n);
+        std::iter::once(first).chain(merges.map(Stage::Merge)).map(|stage| Pass { stage, wanted }).collect()
     }
 }
 
@@ -35,9 +48,10 @@ pub(super) fn argsort(text: &mut Text, n: usize, pass: &Pass, reads: &[Item], to
     let key = key(text, &node.args[0], "at");
     let key = if descending { format!("~{key}") } else { key };
     text.function("key".to_owned(), || format!("fn key(at: u32) -> u32 {{\n  return {key};\n}}"));
-    let (run, each, lines) = match pass.merges {
-        None => (BLOCK, BLOCK, blocks(text, len, to)),
-        Some(run) => {
+    let (run, each, lines) = match pass.stage {
+        Stage::Blocks => (BLOCK, BLOCK, blocks(text, len, to)),
+        Stage::Select => (SEGMENT, BLOCK, select(text, len, pass.wanted, to)),
+        Stage::Merge(run) => {
             let from = reads.last().expect("a merge reads the pass before");
             (2 * run, pass.wanted.min(2 * run), merge(text, (len, run, pass.wanted), *from, to))
         }
@@ -67,6 +81,30 @@ fn blocks(text: &mut Text, len: usize, to: Item) -> String {
             lines,
             "  if (begin + {c}u < {len}u) {{\n    {y}[line + begin + {place}] = i32(begin + {c}u);\n  }}"
         );
+    }
+    lines
+}
+
+/// A thread keeps the first elements of a segment in order: each new one moves those that come after it up by a place.
+fn select(text: &mut Text, len: usize, wanted: usize, to: Item) -> String {
+    let y = text.bind(to, "i32", true);
+    let mut lines = String::new();
+    for c in 0..wanted {
+        let _ = writeln!(lines, "  var k{c} = 0xffffffffu;\n  var e{c} = 0xffffffffu;");
+    }
+    let _ = writeln!(lines, "  let end = min(begin + {SEGMENT}u, {len}u);\n  for (var j = begin; j < end; j += 1u) {{");
+    lines += "    var e = j;\n    var k = key(line + j);\n    var before = false;\n    var later = vec2<u32>();\n";
+    for c in 0..wanted {
+        // A place that nothing has taken yet is told by its entry, since every word is the key of some number.
+        let _ = writeln!(
+            lines,
+            "    before = k < k{c} || e{c} == 0xffffffffu;\n    later = select(vec2<u32>(k, e), vec2<u32>(k{c}, e{c}), before);\n    \
+             k{c} = select(k{c}, k, before);\n    e{c} = select(e{c}, e, before);\n    k = later.x;\n    e = later.y;"
+        );
+    }
+    lines += "  }\n";
+    for c in 0..wanted {
+        let _ = writeln!(lines, "  if (begin + {c}u < {len}u) {{\n    {y}[line + begin + {c}u] = i32(e{c});\n  }}");
     }
     lines
 }
