@@ -1,7 +1,7 @@
 //! L-BFGS: steps by an estimate of the inverse Hessian, made of the last changes of parameters and gradient.
 
 use crate::error::{Error, Kind, Result, misuse};
-use crate::optim::optimizer::{expect_parameter, no_gradient};
+use crate::optim::optimizer::expect_parameter;
 use crate::optim::range::expect_option;
 use crate::state::{StateDict, as_in, below, number, read_number};
 use crate::tensor::Tensor;
@@ -131,7 +131,7 @@ impl Lbfgs {
     /// the loss; the result is its first value.
     ///
     /// # Errors
-    /// As the closure, if it leaves no parameter with a gradient, and if the device fails.
+    /// As the closure, and if the device fails.
     ///
     /// # Panics
     /// If the learning rate is below 0 or NaN.
@@ -139,9 +139,6 @@ impl Lbfgs {
     pub fn step(&mut self, mut closure: impl FnMut() -> Result<Tensor>) -> Result<f64> {
         expect_option("Lbfgs", "lr", self.lr);
         let mut loss = closure()?.item()?;
-        if self.parameters.iter().all(|p| p.grad().is_none()) {
-            return Err(no_gradient());
-        }
         let (first, mut evaluations) = (loss, 1);
         let mut gradient = self.gradient();
         for iteration in 0..self.max_iter {

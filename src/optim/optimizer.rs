@@ -1,6 +1,6 @@
 //! What all rules share: groups and their options, weight decay, steps that are skipped.
 
-use crate::error::{Error, Kind, Result, misuse};
+use crate::error::{Result, misuse};
 use crate::optim::range::{expect_option, expect_together};
 use crate::optim::rule::{Decay, Memory, Rule, Step, choose};
 use crate::tensor::Tensor;
@@ -87,13 +87,13 @@ impl Optimizer {
         }
     }
 
-    /// One step for every parameter that has a gradient; the others, and their states, stay.
+    /// One step for every parameter that has a gradient; the others, and their states, stay. As in PyTorch, a step without any
+    /// gradient changes nothing; [`audit`](crate::autograd::audit) finds parameters that a loss does not reach, such as those of
+    /// a model that was moved to another device after the optimizer was made.
     ///
     /// # Errors
-    /// If no parameter has a gradient: backward was not called, or the model was moved to another device after the optimizer
-    /// was made, whose parameters are then others. PyTorch does nothing in silence there. If the device fails, or a gradient
-    /// could not be computed, as with a label that is no class. On the CPU and on a twin parameters and states are then as they
-    /// were; on a GPU the next read tells.
+    /// If the device fails, or a gradient could not be computed, as with a label that is no class. On the CPU and on a twin
+    /// parameters and states are then as they were; on a GPU the next read tells.
     #[track_caller]
     pub fn step(&mut self) -> Result<()> {
         let _unrecorded = no_grad();
@@ -118,7 +118,7 @@ impl Optimizer {
     /// ```
     ///
     /// # Errors
-    /// If no parameter has a gradient, or the device fails.
+    /// If the device fails.
     #[track_caller]
     pub fn step_if(&mut self, condition: &Tensor) -> Result<()> {
         let _unrecorded = no_grad();
@@ -214,11 +214,7 @@ impl Optimizer {
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
         let _as_given = no_autocast();
         // No parameter takes over what can never be read.
-        let mut gradients = self.parameters().filter_map(Tensor::grad).peekable();
-        if gradients.peek().is_none() {
-            return Err(no_gradient());
-        }
-        for g in gradients {
+        for g in self.parameters().filter_map(Tensor::grad) {
             g.device().expect_computed(&g.operand().value)?;
         }
         // Counts of skipped steps are shared by all parameters that took part in the same steps.
@@ -272,12 +268,6 @@ pub(super) fn expect_parameter<'a>(name: &str, p: &Tensor, mut others: impl Iter
     if others.any(|other| other.is_same(p)) {
         misuse(name, format!("the parameter of shape {:?} is in a group already", p.shape()));
     }
-}
-
-/// A step that nothing leads to.
-pub(super) fn no_gradient() -> Error {
-    let hint = "was backward called, and the optimizer made after the model was moved?";
-    Error::new(Kind::Graph, format!("step: no parameter of the optimizer has a gradient: {hint}"))
 }
 
 /// What a count became or, the first time, becomes.
