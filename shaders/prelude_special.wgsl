@@ -14,8 +14,7 @@ fn erfcx_(a: f32) -> f32 {
 // e^(-scale a²): the square of the upper bits is exact, and the rest lies below 0.08.
 fn exp_square_(a: f32, scale: f32) -> f32 {
   let h = high_(a);
-  let z = -scale * ((a - h) * (a + h));
-  return exp_(-scale * (h * h)) * (1.0 + z * (1.0 + z * (0.5 + z * (0.16666666667 + z * (0.041666666667 + z * 0.0083333333333)))));
+  return exp_(-scale * (h * h)) * (1.0 + expm1_poly_(-scale * ((a - h) * (a + h))));
 }
 
 fn erfc_(x: f32) -> f32 {

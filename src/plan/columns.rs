@@ -39,12 +39,7 @@ impl Columns {
             && kept.shape.last().is_some_and(|n| n % 4 == 0)
             && kept.strides.iter().rev().skip(1).chain(&folded.strides).all(|stride| stride % 4 == 0)
             && kept.offset.is_multiple_of(4);
-        let fits = options.rows
-            && !node.value.dtype.is_narrow()
-            && flow.number(arg.source).is_none()
-            && len > 32
-            && rows_are_adjacent(&arg.layout, len)
-            && is_quad;
+        let fits = can_fold(flow, options, n) && len > 32 && rows_are_adjacent(&arg.layout, len) && is_quad;
         // A processor has few threads to keep busy, and each of its groups costs something.
         let threads = if options.target.processor { 1 << 12 } else { 1 << 15 };
         let parts = (threads / (results / 4).max(1)).min(len / LEAST).max(len.div_ceil(MOST)).max(1);
@@ -59,16 +54,20 @@ impl Columns {
         let layout = arg.layout.merged();
         let columns = if options.target.processor { 1 << 12 } else { 1 << 15 };
         let len = layout.numel() / columns;
-        let fits = options.rows
+        let fits = can_fold(flow, options, n)
             && node.value.numel() == 1
-            && !node.value.dtype.is_narrow()
-            && flow.number(arg.source).is_none()
             && layout.strides[..] == [1]
             && layout.offset.is_multiple_of(4)
             && layout.numel().is_multiple_of(columns)
             && (8..=MOST).contains(&len);
         fits.then_some(Columns { results: columns, len, part: len, parts: 1, of_whole: true })
     }
+}
+
+/// Whether there are elements in memory to be read in quads, and that is wanted.
+fn can_fold(flow: &Flow, options: &Options, n: usize) -> bool {
+    let node = flow.node(n);
+    options.rows && !node.value.dtype.is_narrow() && flow.number(node.args[0].source).is_none()
 }
 
 fn split(flow: &Flow, n: usize) -> (Layout, Layout) {

@@ -33,6 +33,7 @@ mod programs;
 mod reductions;
 mod sabotage;
 mod saved;
+mod scaler;
 mod seeds;
 mod semantics;
 mod spatial;
