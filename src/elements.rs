@@ -276,6 +276,7 @@ fn read_runs<T: Copy>(x: &[T], layout: &Layout, start: usize, y: &mut [T]) {
         match stride {
             0 => y.fill(x[at]),
             1 => y.copy_from_slice(&x[at..][..n]),
+            -1 => y.iter_mut().zip(x[..at + 1].iter().rev()).for_each(|(y, &x)| *y = x),
             _ => {
                 let mut at = at as isize;
                 for y in y {
@@ -305,6 +306,11 @@ impl<'a> View<'a> {
     /// All elements, whatever the part.
     pub fn values<T: Stored>(&self) -> Elements<'a, T> {
         gather(T::slice(self.data), self.layout)
+    }
+
+    /// The elements of the part.
+    pub fn elements<T: Stored>(&self) -> Elements<'a, T> {
+        self.chunks().all(self.part.len())
     }
 
     /// [`Data::cast`] of the part.

@@ -10,6 +10,7 @@ use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
 use crate::tensor::value::{Operand, Operands};
 use smallvec::SmallVec;
+use std::cmp::Reverse;
 
 /// The names of a tensor's dimensions. Dimensions of one name are walked together.
 pub(crate) type Labels = SmallVec<[u32; 8]>;
@@ -41,11 +42,18 @@ pub(crate) fn contract_as(
         let [a, b] = call.saved else { unreachable!("both are saved") };
         let size = |l: u32| common(size_of(l, a, &la), size_of(l, b, &lb));
         // A size of 1 that was repeated is summed over, and comes back by the reshape.
-        let kept = |x: &Tensor, lx: &Labels| -> Labels {
-            lx.iter().zip(x.shape()).filter(|&(&l, &n)| n == size(l)).map(|(&l, _)| l).collect()
-        };
         let back = |x: &Tensor, lx: &Labels, other: &Tensor, lo: &Labels| {
-            contract_as(x.dtype(), name, call.g, &ly, other, lo, &kept(x, lx)).reshape(x.shape())
+            let kept: Dims = (0..x.rank()).filter(|&d| x.shape()[d] == size(lx[d])).collect();
+            let mut sorted = kept.clone();
+            // A gradient lies as its operand does, since what is added to it and stepped along it does.
+            if !x.strides().contains(&0) {
+                sorted.sort_by_key(|&d| Reverse(x.strides()[d].unsigned_abs()));
+            }
+            let names: Labels = sorted.iter().map(|&d| lx[d]).collect();
+            let g = contract_as(x.dtype(), name, call.g, &ly, other, lo, &names);
+            let order = kept.iter().filter_map(|d| sorted.iter().position(|s| s == d));
+            let g = if sorted == kept { g } else { g.permute(&order.collect::<Dims>()[..]) };
+            g.reshape(x.shape())
         };
         vec![call.needs[0].then(|| back(a, &la, b, &lb)), call.needs[1].then(|| back(b, &lb, a, &la))]
     })

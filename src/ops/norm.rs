@@ -45,13 +45,14 @@ impl Default for BatchNormOptions {
     }
 }
 
-/// Mean and mean squared distance from it over `dims`, kept with size 1; without `centred` the mean square alone.
+/// Mean and mean squared distance from it over `dims`, kept with size 1, and the distances; without `centred` the mean is 0.
 #[track_caller]
-fn statistics(x: &Tensor, dims: &[usize], centred: bool) -> (Option<Tensor>, Tensor) {
+fn statistics(x: &Tensor, dims: &[usize], centred: bool) -> (Option<Tensor>, Tensor, Tensor) {
     let mean = if centred { Some(x.mean_dim(dims, true)) } else { None };
     // Two passes, the mean first: the difference of mean square and squared mean loses all digits.
     let d = shifted(x, &mean);
-    (mean, (&d * &d).mean_dim(dims, true))
+    let var = (&d * &d).mean_dim(dims, true);
+    (mean, var, d)
 }
 
 #[track_caller]
@@ -72,7 +73,7 @@ fn standardised(
     eps: f64,
     centred: bool,
 ) -> (Tensor, Option<Tensor>, Tensor) {
-    let (mean, var) = {
+    let (mean, var, d) = {
         let _unrecorded = no_grad();
         statistics(x, dims, centred)
     };
@@ -80,8 +81,11 @@ fn standardised(
     // Made again in backward: the result may be changed in place, as in PyTorch.
     let standard = move |x: &Tensor| {
         // Recorded anew where their own derivatives are asked for.
-        let (mean, var) = if is_grad_enabled() { statistics(x, &over, centred) } else { kept.clone() };
-        (shifted(x, &mean), (var + eps).rsqrt())
+        if is_grad_enabled() {
+            let (_, var, d) = statistics(x, &over, centred);
+            return (d, (var + eps).rsqrt());
+        }
+        (shifted(x, &kept.0), (&kept.1 + eps).rsqrt())
     };
     let (again, over) = (standard.clone(), Dims::from_slice(dims));
     let rule = move |call: crate::tensor::node::Call| {
@@ -91,7 +95,7 @@ fn standardised(
         vec![Some(along * scale)]
     };
     let definition = || {
-        let (d, scale) = standard(x);
+        let (d, scale) = if is_grad_enabled() { standard(x) } else { (d, (&var + eps).rsqrt()) };
         d * scale
     };
     let y = composite(name, &[x], &[Save::Input(x)], definition, rule);

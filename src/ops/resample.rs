@@ -2,7 +2,6 @@
 
 use crate::dtype::DType;
 use crate::ops::composite::composite;
-use crate::shape::Dims;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -69,12 +68,18 @@ impl Taps {
 
     #[track_caller]
     fn picked(&self, x: &Tensor, d: usize) -> Tensor {
+        let pick = |index: &[i32], sizes: [usize; 2]| {
+            let y = x.index_select(d as isize, &Tensor::from_slice(index, [index.len()], &x.device()));
+            let (outer, inner) = (&x.shape()[..d], &x.shape()[d + 1..]);
+            y.reshape(&[outer, &sizes, inner].concat()[..])
+        };
         let index: Vec<i32> = self.index.iter().map(|&i| i as i32).collect();
-        let y = x.index_select(d as isize, &Tensor::from_slice(&index, [index.len()], &x.device()));
-        let mut shape = Dims::from_slice(x.shape());
-        shape[d] = self.out;
-        shape.insert(d + 1, self.width);
-        y.reshape(&shape[..])
+        if self.width > FEW {
+            return pick(&index, [self.out, self.width]);
+        }
+        // Of few elements for each result, all first ones come first: those of neighbouring results are neighbours.
+        let turned: Vec<i32> = (0..self.width).flat_map(|k| index[k..].iter().step_by(self.width)).copied().collect();
+        pick(&turned, [self.width, self.out]).transpose(d as isize, d as isize + 1)
     }
 
     /// The shape of one number per tap that broadcasts to what is picked along `d`.
@@ -100,6 +105,9 @@ impl Taps {
     }
 }
 
+/// Sums of so few terms are written out.
+const FEW: usize = 4;
+
 impl Tensor {
     /// One dimension resampled. Derivative: `g` resampled by the adjoint taps.
     #[track_caller]
@@ -116,7 +124,11 @@ impl Tensor {
             let y = taps.read(self, d, 0.0);
             let dtype: DType = self.dtype();
             let weight = Tensor::from_slice(&taps.weight, taps.shape_at(self, d), (&self.device(), dtype));
-            (y * weight).sum_dim(d as isize + 1, false)
+            let part = |k: usize| y.select(d as isize + 1, k as isize) * weight.select(1, k as isize);
+            match taps.width {
+                ..=FEW => (1..taps.width).fold(part(0), |sum, k| sum + part(k)),
+                _ => (y * weight).sum_dim(d as isize + 1, false),
+            }
         };
         let kept = taps.clone();
         composite("UpsampleBackward0", &[self], &[], definition, move |call| {

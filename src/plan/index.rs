@@ -1,12 +1,13 @@
 //! Kernels that read or write at computed places: gather, scatter-add, and writing through a layout.
 
 use super::Param;
-use super::map::cast;
+use super::map::{MIN_QUADS, cast, four};
 use super::reduce::folded;
+use super::rows::quad;
 use super::steps::Item;
 use super::target::Target;
 use super::template::{MAP, SCATTER, SCATTER_SORTED};
-use super::wgsl::{Text, element, position, stored};
+use super::wgsl::{Text, element, position, stored, sum};
 use crate::dtype::DType;
 use crate::ops::op::Op;
 use crate::shape::Layout;
@@ -17,25 +18,64 @@ use std::ops::Range;
 pub(super) fn gather(text: &mut Text, n: usize) -> (String, usize) {
     let node = text.flow.node(n);
     let Op::Gather { dim } = node.value.op else { unreachable!("asked for a gather") };
-    let (x, index) = (&node.args[0], &node.args[1]);
+    let (x, index, numel, dtype) = (&node.args[0], &node.args[1], node.value.numel(), node.value.dtype);
     let size = x.layout.shape.get(dim).copied().unwrap_or(1);
-    let wanted = integer(text, index, "i");
-    let note = note(text, n, size);
     // The result's coordinates walk the operand in all dimensions but the indexed one.
     let mut strides = x.layout.strides.clone();
     let stride = strides.get_mut(dim).map_or(0, std::mem::take);
     let lines = Layout { shape: node.value.shape.clone(), strides, offset: x.layout.offset };
-    let at = format!("{} + u32(k) * {}u", position(&lines, "i"), stride as i32 as u32);
-    let value = text.load_at(x.source, &at);
-    let y = text.bind(Item::Node(n), element(node.value.dtype), true);
-    let hook = format!(
-        "fn hook_element(i: u32) {{\n  let wanted = {wanted};\n  let k = clamp(wanted, 0, {});\n  if (k != wanted) {{\n    {note}\n  }}\n  {y}[i] = {};\n}}",
-        size - 1,
-        stored(node.value.dtype, &value)
-    );
-    let numel = node.value.numel();
-    text.set_threads(numel);
-    (MAP.compose(&text.header(), &[("hook_element", &hook)]), numel.div_ceil(MAP.workgroup_size[0] as usize))
+    let start = position(&lines, "i");
+    let at = |k: &str| sum(0, &[(start.clone(), 1), (format!("u32({k})"), stride)]);
+    let note = note(text, n, size);
+    let check = |wanted: &str, zero: &str, last: &str, differ: &str| {
+        format!(
+            "  let wanted = {wanted};\n  let k = clamp(wanted, {zero}, {last});\n  if ({differ}) {{\n    {note}\n  }}\n"
+        )
+    };
+    let (last, differ) = (format!("{}", size - 1), "k != wanted");
+    let in_quads = text.options.quads
+        && numel >= MIN_QUADS
+        && !dtype.is_narrow()
+        && x.source != index.source
+        && node.value.shape.last().is_some_and(|n| n % 4 == 0);
+    let (threads, hook) = if in_quads {
+        let (loads, wanted) = four(text, index);
+        let wanted = wanted.map(|k| cast(&k, text.flow.dtype(index.source), DType::I32));
+        let along = lines.strides.last().copied().unwrap_or(0);
+        let is_one = index.layout.strides.last() == Some(&0);
+        let mut steps = lines.strides.iter().rev().skip(1).chain([&stride]);
+        let check = if is_one {
+            check(&wanted[0], "0", &last, differ)
+        } else {
+            check(
+                &format!("vec4<i32>({})", wanted.join(", ")),
+                "vec4<i32>()",
+                &format!("vec4<i32>({last})"),
+                "any(k != wanted)",
+            )
+        };
+        let are_neighbours = is_one && along == 1 && steps.all(|step| step % 4 == 0) && lines.offset.is_multiple_of(4);
+        let value = if are_neighbours && !text.flow.is_free(x.source) {
+            text.quads = true;
+            format!("{}[({}) >> 2u]", text.bind_read(x.source, dtype), at("k"))
+        } else {
+            let cells = ["x", "y", "z", "w"].iter().zip(0..).map(|(cell, c)| {
+                let k = if is_one { "k".to_owned() } else { format!("k.{cell}") };
+                let at = sum(0, &[(at(&k), 1), (format!("{c}u"), along)]);
+                stored(dtype, &text.load_at(x.source, &at))
+            });
+            format!("{}({})", quad(element(dtype)), cells.collect::<Vec<_>>().join(", "))
+        };
+        let y = text.bind(Item::Node(n), quad(element(dtype)), true);
+        (numel / 4, format!("fn hook_element(t: u32) {{\n  let i = t << 2u;\n{loads}{check}  {y}[t] = {value};\n}}"))
+    } else {
+        let check = check(&integer(text, index, "i"), "0", &last, differ);
+        let value = stored(dtype, &text.load_at(x.source, &at("k")));
+        let y = text.bind(Item::Node(n), element(dtype), true);
+        (numel, format!("fn hook_element(i: u32) {{\n{check}  {y}[i] = {value};\n}}"))
+    };
+    text.set_threads(threads);
+    (MAP.compose(&text.header(), &[("hook_element", &hook)]), threads.div_ceil(MAP.workgroup_size[0] as usize))
 }
 
 /// `y = x`, then `source[i]` folded into `y[i with i_dim replaced by index[i]]` for some `entries` of each line of the index.
@@ -151,7 +191,7 @@ fn line(shape: &[usize], index: &[usize], dim: usize) -> (String, String) {
         }
         inner *= shape[d];
     }
-    body += &format!("  return {};\n", super::wgsl::sum(0, &terms));
+    body += &format!("  return {};\n", sum(0, &terms));
     (body, target)
 }
 

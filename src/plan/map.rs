@@ -45,7 +45,8 @@ fn is_worth_quads(flow: &Flow, nodes: &[usize], writes: &[Item]) -> bool {
     nodes.iter().any(|&n| flow.node(n).value.numel() >= MIN_QUADS) && !nodes.iter().any(is_narrow)
 }
 
-const MIN_QUADS: usize = 1 << 12;
+/// Results of fewer elements are computed one by one.
+pub(super) const MIN_QUADS: usize = 1 << 12;
 
 /// A function that computes an element of each node, or four, and how many threads call it.
 fn part(text: &mut Text, name: &str, nodes: &[usize], writes: &[Item]) -> (String, usize) {
@@ -103,6 +104,26 @@ fn in_quads(mut body: Body, name: &str, nodes: &[usize], stores: &[usize]) -> St
         let _ = writeln!(body.lines, "  {y}[t] = vec4<{t}>({});", x.join(", "));
     }
     format!("fn {name}(t: u32) {{\n  let i = t << 2u;\n{}}}\n", body.lines)
+}
+
+/// Statements that load an operand for four elements from `i` on, and the four.
+pub(super) fn four(text: &mut Text, arg: &Arg) -> (String, [String; 4]) {
+    text.quads = true;
+    let mut body = Body::new(text, "i");
+    if !body.text.flow.is_free(arg.source) {
+        body.load_four(arg);
+    }
+    let loads = body.loads.clone();
+    let x = [0, 1, 2, 3].map(|c| {
+        body.turn_to(c);
+        body.i = format!("(i | {c}u)");
+        let x = body.operand(arg);
+        body.loads.clone_from(&loads);
+        x
+    });
+    let Body { lines, text, .. } = body;
+    text.quads = false;
+    (lines, x)
 }
 
 /// Two narrow floats share a word, so one thread computes both and stores the word.

@@ -26,6 +26,20 @@ const FUNCTIONS: &[(&str, Function)] = &[
     }),
     ("softmax", |x, row| (x + row).softmax(1)),
     ("layer_norm", |x, row| x.layer_norm(131, Some(row), Some(row), 1e-5)),
+    ("folds of folds", |x, row| {
+        let d = x - x.mean_dim(1, true);
+        let var = (&d * &d).mean_dim(1, true);
+        let z = &d * (&var + 0.1).rsqrt();
+        &z * z.abs().amax(1, true) + var.exp() * row + (&z * 0.5 + &var).sum_dim(1, true)
+    }),
+    ("many short lines", |x, row| {
+        let y = Tensor::stack(&[x.clone(), x * row, x.exp()], 2);
+        (&y - y.mean_dim(2, true).exp()).amax(2, false) * row
+    }),
+    ("lines that are turned", |x, row| {
+        let sums = (x * row).sum_dim(1, false);
+        (x * row).narrow(1, 0, 97) * &sums + (x * &sums.exp().unsqueeze(1)).narrow(1, 1, 97)
+    }),
     ("mse_loss", |x, row| x.sin().mse_loss(&(x * row), Reduction::Mean)),
     ("cat", |x, row| Tensor::cat(&[x.exp(), x * row, x.narrow(1, 3, 60)], 1).square()),
     ("cat of rows", |x, row| Tensor::cat(&[row.unsqueeze(0), x.exp(), x.narrow(0, 90, 7).flip(1)], 0)),

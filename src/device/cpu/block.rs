@@ -9,9 +9,10 @@ use crate::tensor::value::Value;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// An operand of a member: an earlier member's block, or elements that were there before.
+/// An operand of a member: an earlier member's block, one element for each line of which, or elements that were there before.
 pub enum Operand {
     Member(usize),
+    Lines(usize),
     Elements(Arc<Data>, Layout),
 }
 
@@ -19,6 +20,8 @@ pub enum Operand {
 pub struct Member<'g> {
     pub value: &'g Value,
     pub operands: Vec<Operand>,
+    /// Whether it has one element for each line, or part of a line.
+    pub is_folded: bool,
     /// The members whose blocks nobody reads after this one.
     pub ends: Vec<usize>,
 }
@@ -29,33 +32,46 @@ pub type Store<'a> = Box<dyn FnOnce(&Data) + Send + 'a>;
 /// Those of the members whose elements are kept, in order.
 pub type Stores<'a> = Vec<(usize, Store<'a>)>;
 
+/// Elements of a block of whole lines.
+const BLOCK: usize = 1 << 13;
+
 /// Whole lines, or parts of long ones.
 pub fn blocks(numel: usize, columns: usize) -> Vec<Range<usize>> {
-    let line = if columns > PART { columns } else { PART / columns * columns };
+    let line = if columns > PART { columns } else { BLOCK / columns * columns };
+    let step = if columns > PART { PART } else { line };
     let lines = (0..numel).step_by(line);
     let parts = |start: usize| {
         let end = (start + line).min(numel);
-        (start..end).step_by(PART).map(move |part| part..(part + PART).min(end))
+        (start..end).step_by(step).map(move |part| part..(part + step).min(end))
     };
     lines.flat_map(parts).collect()
 }
 
-/// How many results a block of so many elements has.
-pub fn results_of(value: &Value, block: usize, columns: usize) -> usize {
-    if let Op::Reduce { .. } = value.op { block.div_ceil(columns) } else { block }
+impl Member<'_> {
+    /// Which of its results a block has.
+    pub fn results(&self, block: &Range<usize>, columns: usize) -> Range<usize> {
+        if self.is_folded { block.start / columns..block.end.div_ceil(columns) } else { block.clone() }
+    }
 }
 
 /// Evaluates one block of every member.
 pub fn play(members: &[Member], block: Range<usize>, columns: usize, stores: Stores) {
-    let whole = Layout::contiguous(&[block.len()]);
+    let lines = [block.len() / columns, columns];
+    let spread = Layout { shape: lines[..].into(), strides: [1, 0][..].into(), offset: 0 };
     let mut results: Vec<Option<Data>> = Vec::with_capacity(members.len());
     let mut stores = stores.into_iter().peekable();
-    for (i, Member { value, operands, ends }) in members.iter().enumerate() {
+    for (i, member) in members.iter().enumerate() {
+        let Member { value, operands, ends, .. } = member;
+        let of = |j: &usize| results[*j].as_ref().expect("an earlier one's block");
+        let is_fold = matches!(value.op, Op::Reduce { .. });
+        let part = if is_fold { block.clone() } else { member.results(&block, columns) };
+        let whole = Layout::contiguous(&[part.len()]);
         let args: Vec<View> = operands
             .iter()
             .map(|operand| match operand {
-                Operand::Member(j) => View::whole(results[*j].as_ref().expect("an earlier one's block"), &whole),
-                Operand::Elements(data, layout) => View { data, layout, part: block.clone() },
+                Operand::Member(j) => View::whole(of(j), &whole),
+                Operand::Lines(j) => View::whole(of(j), &spread),
+                Operand::Elements(data, layout) => View { data, layout, part: part.clone() },
             })
             .collect();
         let y = match &value.op {
@@ -63,7 +79,7 @@ pub fn play(members: &[Member], block: Range<usize>, columns: usize, stores: Sto
             Op::Cast => args[0].cast(value.dtype),
             Op::Reduce { fold, .. } => {
                 let line = columns.min(block.len());
-                with_numbers!(value.dtype, T => T::wrap(fold_lines(*fold, T::slice(args[0].data), line)))
+                with_numbers!(value.dtype, T => T::wrap(fold_lines(*fold, &args[0].elements::<T>(), line)))
             }
             Op::Write(layout) => {
                 // Copied, since the views still read it.

@@ -1,7 +1,7 @@
 //! The order of evaluation: one operation after the other or, where several walk through as many elements in order, block
 //! by block, so that what one gives the next still finds in the fastest memory. Every element is computed alike either way.
 
-use super::block::{Member, Operand, Stores, blocks, is_ascending, play, results_of, write};
+use super::block::{Member, Operand, Stores, blocks, is_ascending, play, write};
 use super::reduce::{PART, fold_lines};
 use super::{argsort, elements, evaluate, with_numbers};
 use crate::elements::{Data, Stored, View, in_lines, with_data};
@@ -47,6 +47,21 @@ struct Group {
     /// How long the lines are that are folded, if any are.
     columns: Option<usize>,
     members: Vec<usize>,
+    /// Those of the members that have one element for each line.
+    folded: Vec<usize>,
+}
+
+impl Group {
+    /// How many lines there are, if blocks hold whole ones.
+    fn lines(&self) -> Option<usize> {
+        self.columns.filter(|&columns| columns <= PART).map(|columns| self.numel / columns)
+    }
+
+    /// Whether a layout reads one element for each line, as often as the line is long.
+    fn spreads(&self, layout: &Layout) -> bool {
+        let Layout { shape, strides, offset } = layout.merged();
+        offset == 0 && strides[..] == [1, 0] && Some(shape[0]) == self.lines()
+    }
 }
 
 /// Groups of more members would no longer fit the fastest memory.
@@ -68,14 +83,17 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
     fn joins(&mut self, n: usize) -> bool {
         let Node { value, args, .. } = &self.graph.nodes[n];
         let mut columns = None;
-        let walked = match &value.op {
-            Op::Map(row) if row.divides && !value.dtype.is_float() => None,
-            Op::Map(_) | Op::Cast => Some(value.numel()),
-            Op::Write(layout) => is_ascending(&layout.merged()).then(|| value.numel()),
+        // How many elements are walked through, and whether that is better than alone if they lie somewhere already: not
+        // for a line that no block holds, nor for a part that is replaced where it lies.
+        let (walked, starts) = match &value.op {
+            Op::Map(row) if row.divides && !value.dtype.is_float() => (None, false),
+            Op::Map(_) | Op::Cast => (Some(value.numel()), true),
+            Op::Write(layout) => (is_ascending(&layout.merged()).then(|| value.numel()), self.is_number(&args[0])),
             Op::Reduce { dims, .. } => {
-                let shape = &args[0].layout.shape;
-                columns = Some(numel(&shape[shape.len() - dims..]));
-                Some(numel(shape))
+                let layout = &args[0].layout;
+                let line = numel(&layout.shape[layout.shape.len() - dims..]);
+                columns = Some(line);
+                (Some(layout.numel()), line <= PART && layout.is_dense())
             }
             Op::Data
             | Op::Full(_)
@@ -88,38 +106,58 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
             | Op::Scatter { .. }
             | Op::ArgSort { .. }
             | Op::Search { .. }
-            | Op::Custom(_) => None,
+            | Op::Custom(_) => (None, false),
         };
         let walked = walked.filter(|&walked| walked >= PART);
+        let reads = |group: &Group, folded: bool| {
+            let members = if folded { &group.folded } else { &group.members };
+            args.iter().filter_map(|arg| arg.source.node()).any(|p| members.contains(&p))
+        };
+        // What lines came to is computed with while the lines are there.
+        let by_lines = |group: &Group| {
+            let is_pointwise = starts && matches!(value.op, Op::Map(_) | Op::Cast);
+            is_pointwise && Some(value.numel()) == group.lines() && group.columns != Some(1) && reads(group, true)
+        };
         let fits = |group: &Group| {
             let same_lines = columns.is_none() || group.columns.is_none() || group.columns == columns;
-            walked == Some(group.numel) && same_lines && group.members.len() < MEMBERS
+            let is_full = group.members.len() >= MEMBERS;
+            !is_full && (by_lines(group) || walked == Some(group.numel) && same_lines)
         };
+        let home = |walk: &Self| {
+            let best = walk.waiting.iter().position(|group| fits(group) && reads(group, false));
+            best.or_else(|| walk.waiting.iter().position(fits))
+        };
+        let mut group = home(self);
         for (k, arg) in args.iter().enumerate() {
             let Some(p) = arg.source.node() else { continue };
             let Some(g) = self.waiting.iter().position(|group| group.members.contains(&p)) else { continue };
-            let (group, operand) = (&self.waiting[g], &self.graph.nodes[p].value.op);
+            let of = &self.waiting[g];
             let is_source = k == 1 && matches!(value.op, Op::Write(_));
-            let in_step = arg.layout.is_whole(group.numel) && !matches!(operand, Op::Reduce { .. });
-            if !fits(group) || !in_step || is_source {
+            let in_step = match of.folded.contains(&p) {
+                true if by_lines(of) => of.lines().is_some_and(|lines| arg.layout.is_whole(lines)),
+                true => matches!(value.op, Op::Map(_) | Op::Cast) && of.spreads(&arg.layout),
+                false => !by_lines(of) && arg.layout.is_whole(of.numel),
+            };
+            if group != Some(g) || !in_step || is_source {
                 self.finish(g);
+                group = home(self);
             }
         }
-        let group = self.waiting.iter().position(fits);
-        let waits =
-            |arg: &Arg| group.is_some_and(|g| arg.source.node().is_some_and(|p| self.waiting[g].members.contains(&p)));
-        // A line of elements that lie somewhere is folded as well alone, and a part of them replaced where they lie.
-        let joins = !matches!(value.op, Op::Reduce { .. } | Op::Write(_))
-            || waits(&args[0])
-            || matches!(value.op, Op::Write(_)) && self.is_number(&args[0]);
-        let Some(numel) = walked.filter(|_| joins) else { return false };
-        let g = group.unwrap_or_else(|| {
-            self.waiting.push(Group { numel, columns: None, members: Vec::new() });
-            self.waiting.len() - 1
-        });
+        let g = match (group, walked) {
+            (Some(g), _) if starts || reads(&self.waiting[g], false) => g,
+            (None, Some(numel)) if starts => {
+                self.waiting.push(Group { numel, columns: None, members: Vec::new(), folded: Vec::new() });
+                self.waiting.len() - 1
+            }
+            _ => return false,
+        };
+        let is_line = by_lines(&self.waiting[g]);
         let group = &mut self.waiting[g];
         group.columns = group.columns.or(columns);
         group.members.push(n);
+        if is_line || columns.is_some() {
+            group.folded.push(n);
+        }
         true
     }
 
@@ -191,15 +229,15 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
 
     /// Evaluates a group.
     fn finish(&mut self, g: usize) {
-        let Group { numel, columns, members } = self.waiting.remove(g);
+        let Group { numel, columns, members, folded } = self.waiting.remove(g);
         if self.writes_alone(&members) {
             return self.join(&members);
         }
-        let in_step = self.members(&members).filter(|_| members.len() > 1);
+        let in_step = self.members(&members, &folded).filter(|_| members.len() > 1);
         let Some(in_step) = in_step else { return members.into_iter().for_each(|n| self.alone(n)) };
         let mut inside = vec![0; members.len()];
         for operand in in_step.iter().flat_map(|member| &member.operands) {
-            if let Operand::Member(j) = operand {
+            if let Operand::Member(j) | Operand::Lines(j) = operand {
                 inside[*j] += 1;
             }
         }
@@ -210,18 +248,18 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         for (i, &n) in members.iter().enumerate() {
             let Node { value, held, .. } = &self.graph.nodes[n];
             if *held || self.readers[n] > inside[i] {
-                let len = blocks.iter().map(|block| results_of(value, block.len(), columns)).sum();
+                let len = blocks.iter().map(|block| in_step[i].results(block, columns).len()).sum();
                 kept.push((i, Data::room(value.dtype, len)));
             }
         }
         let mut jobs: Vec<(Range<usize>, Stores)> =
             blocks.into_iter().map(|block| (block, Vec::with_capacity(kept.len()))).collect();
         for (i, y) in &mut kept {
-            let value = in_step[*i].value;
+            let member = &in_step[*i];
             with_data!(y, y => {
                 let mut rest = &mut y[..];
                 for (block, stores) in &mut jobs {
-                    let (here, later) = rest.split_at_mut(results_of(value, block.len(), columns));
+                    let (here, later) = rest.split_at_mut(member.results(block, columns).len());
                     stores.push((*i, Box::new(move |data| here.copy_from_slice(Stored::slice(data)))));
                     rest = later;
                 }
@@ -284,24 +322,27 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
     }
 
     /// The members of a group with what they read, unless an operand of one has failed.
-    fn members(&self, members: &[usize]) -> Option<Vec<Member<'_>>> {
+    fn members(&self, members: &[usize], folded: &[usize]) -> Option<Vec<Member<'_>>> {
         let mut in_step: Vec<Member> = Vec::with_capacity(members.len());
         for &n in members {
             let Node { value, args, .. } = &self.graph.nodes[n];
+            let is_folded = folded.contains(&n);
+            let by_lines = is_folded && !matches!(value.op, Op::Reduce { .. });
             let operand = |arg: &Arg| {
                 let member = arg.source.node().and_then(|p| members.iter().position(|&m| m == p));
                 match member {
+                    Some(j) if in_step[j].is_folded && !by_lines => Some(Operand::Lines(j)),
                     Some(j) => Some(Operand::Member(j)),
                     None => self.operand(arg).ok().map(|(data, layout)| Operand::Elements(data, layout)),
                 }
             };
             let operands = args.iter().map(operand).collect::<Option<Vec<_>>>()?;
-            in_step.push(Member { value, operands, ends: Vec::new() });
+            in_step.push(Member { value, operands, is_folded, ends: Vec::new() });
         }
         let mut ended = vec![false; in_step.len()];
         for member in in_step.iter_mut().rev() {
             for operand in &member.operands {
-                if let Operand::Member(j) = operand
+                if let Operand::Member(j) | Operand::Lines(j) = operand
                     && !std::mem::replace(&mut ended[*j], true)
                 {
                     member.ends.push(*j);
