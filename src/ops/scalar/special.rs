@@ -31,9 +31,9 @@ rows! {
     /// The share of standard normal numbers below `x`: `erfc(-x / √2) / 2`. Derivative: their density, `e^(-x²/2) / √(2π)`.
     ndtr(x) => "SpecialNdtr" Float {
         cpu: |x| 0.5 * libm::erfc(-x * FRAC_1_SQRT_2),
-        wgsl: "0.5 * erfc_(-0.70710678119 * x)",
+        wgsl: "select(normal_cdf_(x), x, is_nan(x))",
         grad: [|g, x| g * (0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI * (-0.5 * x * x).exp())],
-        test: [(-3.0, 3.0)], at [0.0, -5.0, 9.0, f64::INFINITY, f64::NAN], within 3e-6,
+        test: [(-3.0, 3.0)], at [0.0, -5.0, -9.3, -12.9, 9.0, f64::INFINITY, f64::NAN], within 3e-6,
     }
     /// The number whose error function is `x`; infinite at ±1, NaN beyond. Derivative: `√π/2 e^(y²)`.
     erfinv(x) => "Erfinv" Float {
