@@ -1,8 +1,8 @@
 //! Which buffer each value lies in: values that never live at the same time share one.
 
-use super::{Place, Plan};
 use super::flow::Flow;
 use super::steps::{Item, Schedule, Step};
+use super::{Place, Plan};
 use crate::dtype::DType;
 use std::collections::HashMap;
 

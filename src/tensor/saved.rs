@@ -246,12 +246,8 @@ impl Saved {
     /// Keeps a tensor that is in no graph, without asking a hook.
     pub fn as_it_is(x: &Tensor, version: Option<u64>) -> Saved {
         let operand = x.operand();
-        let content = Content::Value {
-            value: Kept::new(operand.value),
-            layout: operand.layout,
-            cell: x.0.cell.clone(),
-            version,
-        };
+        let content =
+            Content::Value { value: Kept::new(operand.value), layout: operand.layout, cell: x.0.cell.clone(), version };
         Saved { content, edge: None, dual: None, output: None, through: None }
     }
 

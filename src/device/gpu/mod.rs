@@ -103,7 +103,8 @@ impl Gpu {
         let context = Arc::new(Context::open(name, adapted)?);
         let both = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let memory = Pool::new(&context.description.name, context.clone(), wgpu::BufferUsages::STORAGE | both);
-        let staging = Pool::new("staging", context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let staging =
+            Pool::new("staging", context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let gpu = Gpu {
             options: Options {
                 fuse,
@@ -282,6 +283,8 @@ impl Backend for Gpu {
         let Some((kernels, ceilings)) = self.timings.last(&self.context, &prepared) else {
             return prepared.plan.to_string();
         };
-        prepared.plan.annotated(|at| kernels[at].as_ref().map(|kernel| ceilings::share(kernel, ceilings)).unwrap_or_default())
+        prepared
+            .plan
+            .annotated(|at| kernels[at].as_ref().map(|kernel| ceilings::share(kernel, ceilings)).unwrap_or_default())
     }
 }
