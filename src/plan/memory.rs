@@ -4,7 +4,7 @@ use super::flow::Flow;
 use super::steps::{Item, Schedule, Step};
 use super::{Place, Plan};
 use crate::dtype::DType;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A buffer that exists while the plan runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub fn bytes_of(dtype: DType, numel: usize) -> usize {
 impl Plan {
     /// The bytes of buffers that hold neither inputs nor what is kept.
     pub fn temporary_bytes(&self) -> u64 {
-        let is_kept = |s: usize| self.held.iter().any(|(_, slot)| *slot == s);
-        let temporary = self.slots.iter().enumerate().filter(|(s, slot)| slot.input.is_none() && !is_kept(*s));
+        let kept: HashSet<usize> = self.held.iter().map(|(_, slot)| *slot).collect();
+        let temporary = self.slots.iter().enumerate().filter(|(s, slot)| slot.input.is_none() && !kept.contains(s));
         temporary.map(|(_, slot)| slot.bytes as u64).sum()
     }
 }

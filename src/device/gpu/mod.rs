@@ -164,7 +164,7 @@ impl Gpu {
         let compiled = &mut self.player.lock().pipelines;
         let pipelines =
             plan.kernels.iter().map(|kernel| compiled.pipeline(&self.context, kernel)).collect::<Result<_>>()?;
-        let prepared = Arc::new(Prepared { plan, pipelines });
+        let prepared = Arc::new(Prepared { temporary_bytes: plan.temporary_bytes(), plan, pipelines });
         if plans.known.len() >= MAX_PLANS
             && let Some(oldest) = plans.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
@@ -186,6 +186,12 @@ impl Gpu {
             Kind::OutOfMemory,
             format!("{op}: a value of shape {shape:?} takes {bytes} bytes, and {name} can bind {most} at most"),
         ))
+    }
+
+    /// Counts the bytes that a plan needs only while it is played.
+    fn needs_temporaries(&self, bytes: u64) {
+        let most = &mut self.stats.lock().peak_temporary_bytes;
+        *most = bytes.max(*most);
     }
 
     /// Copies elements into a buffer that exists already.
@@ -227,7 +233,6 @@ impl Backend for Gpu {
         let mut stats = self.stats.lock();
         stats.flushes += 1;
         stats.kernels += kernels as u64;
-        stats.peak_temporary_bytes = stats.peak_temporary_bytes.max(session.prepared.plan.temporary_bytes());
         Ok(())
     }
 

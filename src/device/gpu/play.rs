@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub(in crate::device) struct Prepared {
     pub plan: Plan,
     pub(super) pipelines: Vec<Arc<Pipeline>>,
+    pub(super) temporary_bytes: u64,
 }
 
 /// What playing needs and keeps between plays.
@@ -80,6 +81,7 @@ impl<'a> Session<'a> {
             None => gpu.memory.lend(slot.bytes),
         });
         let slots = slots.collect::<Result<_>>()?;
+        gpu.needs_temporaries(prepared.temporary_bytes);
         Ok(Session { gpu, graph, prepared, inputs, slots })
     }
 

@@ -28,7 +28,9 @@ pub(super) struct Timings {
 #[derive(Default)]
 struct State {
     awaited: VecDeque<Timer>,
-    /// How far the device's clock is moved, in nanoseconds.
+    /// The first timestamp, from which the device's time is counted: some begin in 1970, which no float could tell exactly.
+    origin: Option<u64>,
+    /// How far the device's time is moved to be the host's, in nanoseconds.
     moved: Option<i128>,
     last: Option<(Arc<Prepared>, Vec<Option<Event>>)>,
 }
@@ -176,7 +178,9 @@ impl State {
         while self.awaited.front().is_some_and(|timer| timer.mapped.load(Ordering::Acquire)) {
             let Some(timer) = self.awaited.pop_front() else { break };
             let Some(ticks) = timer.timestamps() else { continue };
-            let ns: Vec<i128> = ticks.iter().map(|&ticks| (ticks as f64 * period) as i128).collect();
+            let origin = *self.origin.get_or_insert(ticks[0]);
+            let since = |ticks: &u64| (ticks.wrapping_sub(origin) as i64 as f64 * period) as i128;
+            let ns: Vec<i128> = ticks.iter().map(since).collect();
             let least = timer.submitted.as_nanos() as i128 - ns[0];
             let moved = self.moved.map_or(least, |moved| moved.max(least));
             self.moved = Some(moved);
