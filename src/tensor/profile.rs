@@ -349,7 +349,12 @@ pub(crate) fn node(name: &'static str, at: &'static Location<'static>, order: u6
 #[inline]
 #[track_caller]
 pub(crate) fn operation(name: &'static str) -> Span {
-    if is_on() { open(inherited(), verb(name).into(), Some(site()), true) } else { Span::OFF }
+    if !is_on() {
+        return Span::OFF;
+    }
+    // The node of a module's hooks begins with the word that others end with.
+    let verb = Some(verb(name)).filter(|verb| !verb.is_empty());
+    open(inherited(), verb.map_or(name.into(), Cow::Owned), Some(site()), true)
 }
 
 /// An operation is part of what is under way.

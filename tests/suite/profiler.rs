@@ -223,7 +223,7 @@ fn profiles_nest_and_end_in_any_order() {
 #[test]
 fn a_panic_inside_leaves_everything_usable() {
     for dev in devices() {
-        let caught = std::panic::catch_unwind(|| {
+        let caught = wgrad::catch(|| {
             let _running = profile(ProfileOptions::default());
             record_function("fails", || {
                 let y = Tensor::rand([2, 3], &dev).exp();
