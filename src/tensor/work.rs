@@ -37,13 +37,11 @@ impl Graph {
 
     /// The multiplications and additions of the products among nodes.
     fn flops(&self, nodes: &[usize]) -> u64 {
-        let of = |Node { value, args, .. }: &Node| match value.op {
-            Op::Matmul { inner, cols, .. } => {
-                let shape = &args[1].layout.shape;
-                let terms = numel(&shape[shape.len() - cols - inner..shape.len() - cols]);
-                2 * (value.numel() * terms) as u64
-            }
-            _ => 0,
+        let of = |Node { value, args, .. }: &Node| {
+            let Op::Matmul { inner, cols, .. } = value.op else { return 0 };
+            let shape = &args[1].layout.shape;
+            let terms = numel(&shape[shape.len() - cols - inner..shape.len() - cols]);
+            2 * (value.numel() * terms) as u64
         };
         nodes.iter().map(|&n| of(&self.nodes[n])).sum()
     }
@@ -53,10 +51,11 @@ impl Graph {
         let whole = self.value(source).numel();
         let reads = nodes.iter().flat_map(|&n| {
             let Node { value, args, .. } = &self.nodes[n];
-            args.iter().enumerate().filter(|(_, arg)| arg.source == source).map(|(k, arg)| match value.op {
+            let read = args.iter().enumerate().filter(|(_, arg)| arg.source == source);
+            read.map(|(k, arg)| {
                 // Of what is indexed, as many elements as there are results.
-                Op::Gather { .. } if k == 0 => value.numel(),
-                _ => arg.layout.numel(),
+                let is_indexed = k == 0 && matches!(value.op, Op::Gather { .. });
+                if is_indexed { value.numel() } else { arg.layout.numel() }
             })
         });
         reads.sum::<usize>().min(whole)
