@@ -222,9 +222,9 @@ fn rate(row: &Average) -> String {
 fn counted(n: u64, unit: &str) -> String {
     match n {
         0 => String::new(),
-        ..1_000 => format!("{n} {unit}"),
-        ..1_000_000 => format!("{:.1} k{unit}", n as f64 * 1e-3),
-        ..1_000_000_000 => format!("{:.1} M{unit}", n as f64 * 1e-6),
+        1..1_000 => format!("{n} {unit}"),
+        1_000..1_000_000 => format!("{:.1} k{unit}", n as f64 * 1e-3),
+        1_000_000..1_000_000_000 => format!("{:.1} M{unit}", n as f64 * 1e-6),
         _ => format!("{:.1} G{unit}", n as f64 * 1e-9),
     }
 }
