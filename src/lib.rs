@@ -34,6 +34,7 @@ pub mod nn;
 mod ops;
 pub mod optim;
 mod plan;
+pub mod profiler;
 pub mod random;
 mod recycle;
 mod shape;

@@ -8,6 +8,7 @@ use crate::shape::broadcast;
 use crate::tensor::Tensor;
 use crate::tensor::mode::{at_site, in_node, set_grad_enabled};
 use crate::tensor::node::{Call, Edge, Function, NodeInner, Output};
+use crate::tensor::profile::{self, EventKind};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -80,6 +81,7 @@ impl Walk {
 
     pub fn run(&self, roots: Vec<(Edge, Tensor)>, goal: Goal) -> Result<Vec<Option<Tensor>>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let _walk = profile::span(EventKind::Backward, "backward");
         let wanted: &[Option<Edge>] = match goal {
             Goal::Accumulate(edges) => edges.unwrap_or_default(),
             Goal::Capture(edges) | Goal::Collect(edges) => edges,
@@ -167,6 +169,7 @@ impl Walk {
 
     /// Runs one node: gradients of its inputs, or for a leaf, its own.
     fn call(&self, node: &Arc<NodeInner>, gs: Arrived, graph: &Reached) -> Result<Vec<Option<Tensor>>> {
+        let _running = profile::node(node.name, node.at, node.order);
         match &node.function {
             Function::Accumulate(leaf) => {
                 if let Some(g) = &gs[0] {

@@ -7,6 +7,7 @@ use crate::shape::Dims;
 use crate::tensor::dual::{below, levels, without_tangents};
 use crate::tensor::mode::{no_grad, site};
 use crate::tensor::node::{Call, Save, record_all};
+use crate::tensor::profile;
 use crate::tensor::{Made, Tensor};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -129,6 +130,7 @@ impl Context {
 /// If an input that was changed in place is no result; in backward, if the gradients do not fit the inputs.
 #[track_caller]
 pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let _operation = profile::operation(function.name());
     let needs = inputs.iter().map(|x| x.requires_grad()).collect();
     let mut ctx =
         Context { saved: Vec::new(), needs, non_differentiable: Vec::new(), dirty: Vec::new(), materialize: true };

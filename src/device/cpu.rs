@@ -33,6 +33,7 @@ macro_rules! with_numbers {
 pub use walk::evaluate_all;
 use with_numbers;
 
+use super::lent::Lent;
 use super::watch::Watch;
 use crate::dtype::DType;
 use crate::elements::{Data, Stored, View, fill, gather, in_lines, read_all, with_data};
@@ -47,16 +48,42 @@ use reduce::reduce;
 use scan::scan;
 use std::sync::Arc;
 
-/// The CPU device. A buffer is an `Arc<Data>`.
-#[derive(Default)]
+/// The CPU device. A buffer is [`Elements`].
 pub struct Cpu {
     stats: Mutex<Stats>,
     watch: Watch,
+    lent: Arc<Lent>,
+}
+
+impl Default for Cpu {
+    fn default() -> Cpu {
+        Cpu { stats: Mutex::default(), watch: Watch::default(), lent: Arc::new(Lent::on(NAME)) }
+    }
+}
+
+const NAME: &str = "cpu";
+
+/// Elements that are counted while somebody holds them.
+struct Elements {
+    data: Arc<Data>,
+    lent: Arc<Lent>,
+}
+
+impl Drop for Elements {
+    fn drop(&mut self) {
+        self.lent.give_back(self.data.len() * self.data.dtype().size());
+    }
+}
+
+/// A buffer of this device.
+pub fn buffer(data: Arc<Data>, lent: &Arc<Lent>) -> Buffer {
+    lent.take(data.len() * data.dtype().size());
+    Arc::new(Elements { data, lent: lent.clone() })
 }
 
 impl Backend for Cpu {
     fn name(&self) -> String {
-        "cpu".into()
+        NAME.into()
     }
 
     fn supports(&self, _: DType) -> bool {
@@ -68,14 +95,14 @@ impl Backend for Cpu {
     }
 
     fn upload(&self, data: Data) -> Result<Buffer> {
-        Ok(Arc::new(data))
+        Ok(buffer(Arc::new(data), &self.lent))
     }
 
     fn run(&self, graph: &Graph) -> Result<()> {
-        evaluate_all(graph, &needed(graph), self.watch.is_on(), |node, result| {
+        evaluate_all(NAME, graph, &needed(graph), self.watch.is_on(), |node, result| {
             self.watch.look(graph, node, result);
             if node.held {
-                node.value.settle(result.clone().map(|data| data as Buffer));
+                node.value.settle(result.clone().map(|data| buffer(data, &self.lent)));
             }
         });
         let mut stats = self.stats.lock();
@@ -102,7 +129,8 @@ impl Backend for Cpu {
     }
 
     fn stats(&self) -> Stats {
-        *self.stats.lock()
+        let (live_bytes, peak_bytes) = self.lent.bytes();
+        Stats { live_bytes, peak_bytes, bytes: live_bytes, ..*self.stats.lock() }
     }
 
     fn explain(&self) -> String {
@@ -112,7 +140,8 @@ impl Backend for Cpu {
 
 /// The elements in a buffer of this device.
 pub fn elements(buffer: &Buffer) -> Arc<Data> {
-    buffer.clone().downcast().expect("a buffer of the CPU holds elements")
+    let elements: Arc<Elements> = buffer.clone().downcast().expect("a buffer of the CPU holds elements");
+    elements.data.clone()
 }
 
 /// Which nodes are held, or read by the meaning of one that is needed: the order of a scatter's entries only helps kernels.

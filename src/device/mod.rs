@@ -3,6 +3,7 @@
 pub mod cpu;
 mod error_model;
 pub mod gpu;
+mod lent;
 mod select;
 pub mod twin;
 mod watch;

@@ -3,9 +3,10 @@
 //! The GPU plays its plan kernel by kernel. After each, the results are compared and then replaced by the reference's, so
 //! that every kernel reads what the reference read, and an error that is found is the kernel's own.
 
-use super::cpu::evaluate_all;
+use super::cpu::{buffer, evaluate_all};
 use super::error_model::{bounds, compare};
 use super::gpu::{Gpu, Session};
+use super::lent::Lent;
 use super::watch::Watch;
 use crate::dtype::DType;
 use crate::elements::Data;
@@ -20,7 +21,11 @@ pub struct Twin {
     gpu: Gpu,
     /// Looks at the reference: the GPU's results agree with it.
     watch: Watch,
+    lent: Arc<Lent>,
 }
+
+/// What profiles call the CPU of a twin.
+const REFERENCE: &str = "cpu (reference)";
 
 struct Pair {
     gpu: Buffer,
@@ -30,7 +35,7 @@ struct Pair {
 impl Twin {
     /// The twin of an open GPU.
     pub fn of(gpu: Gpu) -> Twin {
-        Twin { gpu, watch: Watch::default() }
+        Twin { gpu, watch: Watch::default(), lent: Arc::new(Lent::on(REFERENCE)) }
     }
 
     /// Plays the kernels one by one, and compares.
@@ -139,14 +144,14 @@ impl Backend for Twin {
 
     fn upload(&self, data: Data) -> Result<Buffer> {
         let gpu = self.gpu.upload(data.clone())?;
-        Ok(Arc::new(Pair { gpu, cpu: Arc::new(data) }))
+        Ok(Arc::new(Pair { gpu, cpu: buffer(Arc::new(data), &self.lent) }))
     }
 
     fn run(&self, graph: &Graph) -> Result<()> {
         let on_gpu = half(graph, |pair| pair.gpu.clone());
         let on_cpu = half(graph, |pair| pair.cpu.clone());
         let mut results = Vec::with_capacity(graph.nodes.len());
-        evaluate_all(&on_cpu, &vec![true; graph.nodes.len()], true, |node, result| {
+        evaluate_all(REFERENCE, &on_cpu, &vec![true; graph.nodes.len()], true, |node, result| {
             self.watch.look(&on_cpu, node, result);
             results.push(result.clone());
         });
@@ -168,7 +173,7 @@ impl Backend for Twin {
                     Some(session) => session.slot(slots[&n]),
                     None => self.gpu.upload((*data).clone())?,
                 };
-                Ok(Arc::new(Pair { gpu, cpu: data }) as Buffer)
+                Ok(Arc::new(Pair { gpu, cpu: buffer(data, &self.lent) }) as Buffer)
             });
             node.value.settle(pair);
         }
@@ -197,6 +202,10 @@ impl Backend for Twin {
 
     fn stats(&self) -> Stats {
         self.gpu.stats()
+    }
+
+    fn time(&self) -> Result<()> {
+        self.gpu.time()
     }
 
     fn explain(&self) -> String {

@@ -7,6 +7,7 @@ use crate::tensor::Tensor;
 use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::{at_site, no_grad, site};
 use crate::tensor::node::{Call, Save, record};
+use crate::tensor::profile;
 use std::cell::Cell;
 
 thread_local! {
@@ -36,6 +37,7 @@ pub(crate) fn composite(
     definition: impl FnOnce() -> Tensor,
     rule: impl Fn(Call) -> Vec<Option<Tensor>> + Send + Sync + 'static,
 ) -> Tensor {
+    let _operation = profile::operation(name);
     // What the definition records belongs to the user's line, not to this crate's.
     if BY_DEFINITION.get() {
         return at_site(site(), definition);

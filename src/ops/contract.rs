@@ -8,6 +8,7 @@ use crate::ops::op::{Fold, Op};
 use crate::shape::{Dims, Layout};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::{Operand, Operands};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -36,6 +37,7 @@ pub(crate) fn contract_as(
     lb: &[u32],
     ly: &[u32],
 ) -> Tensor {
+    let _operation = profile::operation(name);
     let y = Product::of(a, la, b, lb, ly).record(dtype.compute()).cast_value(dtype);
     let [la, lb, ly] = [la, lb, ly].map(Labels::from_slice);
     record(y, name, &[a, b], &[Save::Input(a), Save::Input(b)], move |call| {

@@ -10,6 +10,7 @@ use crate::ops::scalar::rows;
 use crate::shape::{Dims, Ints, axes, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::Save;
+use crate::tensor::profile;
 
 impl Tensor {
     /// The largest element, NaN if one is. Derivative: shared evenly among the elements that are largest.
@@ -58,6 +59,7 @@ impl Tensor {
         if dims.iter().any(|&d| self.shape()[d] == 0) {
             misuse(op, format!("{:?} has no elements to compare", self.shape()));
         }
+        let _operation = profile::operation(name);
         let y = self.fold(fold, &dims, self.dtype());
         // As in PyTorch, NaN equals itself in `max` and `min`, and does not in `amax` and `amin`.
         let nan_ties = matches!(op, "max" | "min");

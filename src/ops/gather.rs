@@ -8,6 +8,7 @@ use crate::ops::op::Op;
 use crate::shape::{Dims, axis, broadcast};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::Operands;
 
 impl Tensor {
@@ -41,6 +42,7 @@ impl Tensor {
         if self.rank().min(index.rank()) == 0 {
             return self.reshape(-1).gather(0, &index.reshape(-1)).reshape(index.shape());
         }
+        let _operation = profile::operation(name);
         let (dtype, compute) = (self.dtype(), self.dtype().compute());
         let x = cast_operand(self.operand(), compute);
         let operands = Operands::from_iter([x, cast_operand(index.operand(), DType::I32)]);

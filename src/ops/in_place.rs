@@ -10,6 +10,7 @@ use crate::tensor::dual::{below, without_tangents};
 use crate::tensor::hole::escapes;
 use crate::tensor::mode::{at_site, is_grad_enabled, is_inference, site};
 use crate::tensor::node::{Edge, record};
+use crate::tensor::profile;
 use crate::tensor::{Made, Tensor, View};
 
 macro_rules! in_place {
@@ -162,6 +163,7 @@ impl Tensor {
     /// As [`Tensor::add_`].
     #[track_caller]
     pub fn zero_(&self) -> Result<&Tensor> {
+        let _operation = profile::operation("zero_");
         let x = self.before("zero_")?;
         let y = record(x.zeros_like(), "ZeroBackward0", &[&x], &[], |call| vec![Some(call.g.zeros_like())]);
         Ok(self.rebind("zero_", y))
@@ -180,6 +182,7 @@ impl Tensor {
         if broadcast(self.shape(), source.shape()).as_deref() != Some(self.shape()) {
             misuse("copy_", format!("{:?} does not broadcast to {:?}", source.shape(), self.shape()));
         }
+        let _operation = profile::operation("copy_");
         let x = self.before("copy_")?;
         let (shape, dtype) = (Dims::from_slice(source.shape()), source.dtype());
         let y = source.untracked().snapshot().expand(self.shape()).cast(self.dtype());

@@ -7,6 +7,7 @@ use crate::ops::map::{Arg, result_type};
 use crate::shape::{Dims, Layout, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::record;
+use crate::tensor::profile;
 
 impl Tensor {
     /// Tensors joined along a dimension. Derivative: each gets its part of `g`.
@@ -43,6 +44,7 @@ impl Tensor {
                 misuse(op, format!("shapes {:?} and {:?} differ beyond dimension {d}", first.shape(), x.shape()));
             }
         }
+        let _operation = profile::operation(name);
         let dtype = result_type(tensors.iter().map(Arg::from).collect::<Vec<_>>().iter());
         let mut shape = Dims::from_slice(first.shape());
         shape[d] = parts.iter().map(|x| x.shape()[d]).sum();

@@ -11,6 +11,7 @@ use crate::shape::{Dims, Ints, Layout, numel, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::mode::is_grad_enabled;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::Operand;
 use program::{MAX_WORKGROUPS, Program};
 use std::any::Any;
@@ -174,6 +175,7 @@ impl Kernel {
         let device = common_device(name, &args);
         let params: Arc<[u32]> = options.params.into();
         let custom = Custom { definition: self.0.clone(), params: params.clone(), workgroups: options.workgroups };
+        let _operation = profile::operation(name);
         // Inputs of an empty result are not looked at.
         let operands = if numel(&shape) == 0 { Vec::new() } else { inputs.iter().map(|x| x.in_memory()).collect() };
         let y = Tensor::from_value(record_value(Op::Custom(custom), operands, shape, program.dtype(), &device));

@@ -12,6 +12,7 @@ use crate::tensor::cuts::{CutBy, Cuts};
 use crate::tensor::device::Device;
 use crate::tensor::mode::{is_grad_enabled, site};
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::{Operand, Operands, Value};
 use smallvec::SmallVec;
 
@@ -89,6 +90,7 @@ pub(crate) fn result_type<'a>(args: impl Iterator<Item = &'a Arg>) -> DType {
 /// Records a row over its operands: promotes, broadcasts, and keeps what the derivatives read.
 #[track_caller]
 pub(crate) fn map(row: &'static Row, args: &[Arg]) -> Tensor {
+    let _operation = profile::operation(row.name);
     let device = common_device(row.name, args);
     let choice = row.kind == RowKind::Choice;
     if choice && !matches!(&args[0], Arg::Tensor(condition) if condition.dtype() == DType::Bool) {
@@ -323,6 +325,7 @@ impl Tensor {
             return self.clone();
         }
         expect_supported("cast", dtype, &self.0.device);
+        let _operation = profile::operation("cast");
         // The result is a tensor of its own, each element of which has a place.
         let x = if self.0.layout.overlaps() { self.untracked().copy() } else { self.snapshot() };
         let y = x.cast_value(dtype);

@@ -6,6 +6,7 @@ use crate::ops::create::full;
 use crate::shape::{Dims, Ints, Layout, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::record;
+use crate::tensor::profile;
 
 /// What [`Tensor::pad`] puts around a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,6 +91,7 @@ impl Tensor {
         for (d, &start) in starts.iter().enumerate() {
             to = to.slice(d, start, part.shape()[d], 1);
         }
+        let _operation = profile::operation("constant_pad_nd");
         let mut y = full(x, shape, self.dtype(), &self.device());
         if part.numel() > 0 {
             y = y.write_through(to, &part);

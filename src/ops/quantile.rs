@@ -8,6 +8,7 @@ use crate::ops::map::Arg;
 use crate::shape::{Dims, axes, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::Save;
+use crate::tensor::profile;
 
 /// What a quantile between two elements is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,7 @@ impl Tensor {
             return full(f64::NAN, Dims::new(), self.dtype(), &self.device());
         }
         let dims = axes(op, self.shape(), ());
+        let _operation = profile::operation("median");
         let (y, _) = self.untracked().reshape(-1).middle_along(op, numbers_only, 0, false);
         let (y, over, with_ones) = (y.reshape(&self.kept(&dims)[..]), dims.clone(), self.kept(&dims));
         self.folded("MedianBackward0", y, dims, false, &[Save::Input(self), Save::Output], move |g, saved| {

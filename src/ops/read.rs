@@ -8,6 +8,7 @@ use crate::ops::map::record_value;
 use crate::ops::op::Op;
 use crate::shape::Layout;
 use crate::tensor::node::record;
+use crate::tensor::profile;
 use crate::tensor::value::{Operands, Value};
 use crate::tensor::{Cell, Meta, Tensor};
 use std::sync::Arc;
@@ -140,6 +141,7 @@ impl Tensor {
     /// A copy with storage of its own. Derivative: 1.
     #[track_caller]
     pub fn copy(&self) -> Tensor {
+        let _operation = profile::operation("clone");
         let cell = Cell::new(self.materialised());
         let y = Tensor::from_parts(
             cell,

@@ -10,6 +10,7 @@ use crate::shape::{Dims, Ints, Layout, axes, broadcast, numel, sizes};
 use crate::tensor::Tensor;
 use crate::tensor::autocast::no_autocast;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::{Operand, Operands};
 
 impl Tensor {
@@ -108,6 +109,7 @@ impl Tensor {
         }
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
         let from = Dims::from_slice(self.shape());
+        let _operation = profile::operation(name);
         let y = self.fold(Fold::Sum, &dims, dtype);
         self.folded(name, y, dims, keepdim, &[], move |g, _| g.expand(&from[..]))
     }
@@ -171,6 +173,7 @@ impl Tensor {
             return x.prod_over(name, dims, keepdim);
         }
         let dtype = if self.dtype() == DType::Bool { DType::I32 } else { self.dtype() };
+        let _operation = profile::operation(name);
         let y = self.fold(Fold::Prod, &dims, dtype);
         let over = dims.clone();
         let with_ones = self.kept(&dims);

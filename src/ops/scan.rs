@@ -8,6 +8,7 @@ use crate::ops::op::{Op, Scan};
 use crate::shape::{Dims, Layout, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::{Operand, Operands};
 
 impl Tensor {
@@ -35,6 +36,7 @@ impl Tensor {
         }
         let mut shape = Dims::from_slice(x.shape());
         shape[d] -= 1;
+        let _operation = profile::operation("cumsum");
         let y = scan(Scan::Linear, &[&x, &full(1.0, shape, x.dtype(), &x.device())], d);
         let d = d as isize;
         record(y, "CumsumBackward0", &[&x], &[], move |call| vec![Some(call.g.flip(d).cumsum(d).flip(d))])
@@ -94,6 +96,7 @@ impl Tensor {
         if self.is_short(d) {
             return self.copy();
         }
+        let _operation = profile::operation("linear_scan");
         let y = scan(Scan::Linear, &[self, links], d);
         let (n, dim) = (self.shape()[d], d as isize);
         record(y, "LinearScanBackward0", &[self, links], &[Save::Input(links), Save::Output], move |call| {
@@ -116,6 +119,7 @@ impl Tensor {
         if self.is_short(d) {
             return self.copy();
         }
+        let _operation = profile::operation("logcumsumexp");
         let y = scan(Scan::LogAddExp, &[self], d);
         let (n, dim) = (self.shape()[d], d as isize);
         record(y, "LogcumsumexpBackward0", &[self], &[Save::Input(self), Save::Output], move |call| {

@@ -8,6 +8,7 @@ use crate::ops::pad::PadMode;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::tensor::node::{Save, record};
+use crate::tensor::profile;
 use crate::tensor::value::Operands;
 
 /// A kernel reads this many entries of an index for each place; more are sorted first.
@@ -56,6 +57,7 @@ impl Tensor {
         if let Some([x, index, source]) = self.as_lists(index, &source) {
             return x.scatter(0, &index, &source).reshape(self.shape());
         }
+        let _operation = profile::operation("scatter");
         let y = self.scatter_value(d, index, &source, None);
         let shape = Dims::from_slice(source.shape());
         record(y, "ScatterBackward0", &[self, &source], &[Save::Input(index)], move |call| {
@@ -89,6 +91,7 @@ impl Tensor {
         if let Some([a, index, source]) = x.as_lists(index, source) {
             return a.scatter_add(0, &index, &source).reshape(x.shape());
         }
+        let _operation = profile::operation("scatter_add");
         let y = x.scatter_value(d, index, source, Some(Fold::Sum));
         let shape = Dims::from_slice(source.shape());
         record(y, "ScatterAddBackward0", &[x, source], &[Save::Input(index)], move |call| {
@@ -159,6 +162,7 @@ impl Tensor {
 
     #[track_caller]
     fn scatter_product(&self, d: usize, index: &Tensor, source: &Tensor) -> Tensor {
+        let _operation = profile::operation("scatter_reduce");
         let y = self.scatter_value(d, index, source, Some(Fold::Prod));
         let dim = d as isize;
         let saves = [Save::Input(self), Save::Input(source), Save::Input(index), Save::Output];
@@ -185,6 +189,7 @@ impl Tensor {
 
     #[track_caller]
     fn scatter_extreme(&self, d: usize, index: &Tensor, source: &Tensor, fold: Fold) -> Tensor {
+        let _operation = profile::operation("scatter_reduce");
         let y = self.scatter_value(d, index, source, Some(fold));
         let dim = d as isize;
         let saves = [Save::Input(self), Save::Input(source), Save::Input(index), Save::Output];

@@ -8,6 +8,7 @@ use crate::ops::op::Op;
 use crate::shape::{Dims, Layout, axis};
 use crate::tensor::Tensor;
 use crate::tensor::node::record;
+use crate::tensor::profile;
 use crate::tensor::value::Operands;
 
 impl Tensor {
@@ -71,6 +72,7 @@ impl Tensor {
         let compute = if dtype == DType::Bool { DType::I32 } else { dtype.compute() };
         let mut shape = Dims::from_slice(&self.shape()[..self.rank() - 1]);
         shape[d] = n;
+        let _operation = profile::operation("overlap_add");
         let y = if self.numel() == 0 {
             full(0.0, shape, compute, &device)
         } else {

@@ -6,6 +6,7 @@ use crate::ops::map::{Arg, cast_operand, record_value};
 use crate::ops::op::Op;
 use crate::shape::{Dims, Ints, Layout};
 use crate::tensor::node::record;
+use crate::tensor::profile;
 use crate::tensor::value::Operands;
 use crate::tensor::{Replay, Tensor};
 
@@ -20,6 +21,7 @@ impl Tensor {
     /// copy of elements in row-major order.
     #[track_caller]
     pub(crate) fn write_lying(&self, lies: Layout, part: Replay, source: &Tensor) -> Tensor {
+        let _operation = profile::operation("copy_slices");
         let y = self.write_value(&lies, &part, source);
         record(y, "CopySlices", &[self, source], &[], move |call| {
             let g = call.g;

@@ -6,6 +6,7 @@ use crate::optim::range::expect_option;
 use crate::state::{StateDict, as_in, below, number, read_number};
 use crate::tensor::Tensor;
 use crate::tensor::mode::no_grad;
+use crate::tensor::profile::{self, EventKind};
 use std::collections::VecDeque;
 
 /// A quasi-Newton method for losses without noise. Its step asks for the loss several times, so it takes a closure; and it
@@ -137,6 +138,7 @@ impl Lbfgs {
     /// If the learning rate is below 0 or NaN.
     #[track_caller]
     pub fn step(&mut self, mut closure: impl FnMut() -> Result<Tensor>) -> Result<f64> {
+        let _stepping = profile::named(EventKind::Optimizer, || "Lbfgs.step".into());
         expect_option("Lbfgs", "lr", self.lr);
         let mut loss = closure()?.item()?;
         let (first, mut evaluations) = (loss, 1);

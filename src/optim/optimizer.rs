@@ -7,6 +7,7 @@ use crate::tensor::Tensor;
 use crate::tensor::autocast::no_autocast;
 use crate::tensor::device::Device;
 use crate::tensor::mode::no_grad;
+use crate::tensor::profile::{self, EventKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Groups of parameters, and the rule by which each group follows its gradients.
@@ -212,6 +213,7 @@ impl Optimizer {
     /// Updates every parameter that has a gradient, and starts the devices on it.
     #[track_caller]
     fn advance(&mut self, taken: Option<&Tensor>) -> Result<()> {
+        let _stepping = profile::named(EventKind::Optimizer, || format!("{}.step", self.groups[0].rule.name()));
         let _as_given = no_autocast();
         // No parameter takes over what can never be read.
         for g in self.parameters().filter_map(Tensor::grad) {

@@ -1,10 +1,10 @@
 //! Which buffer each value lies in: values that never live at the same time share one.
 
-use super::Place;
 use super::flow::Flow;
 use super::steps::{Item, Schedule, Step};
+use super::{Place, Plan};
 use crate::dtype::DType;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A buffer that exists while the plan runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub fn bytes_of(dtype: DType, numel: usize) -> usize {
     match dtype {
         DType::F16 | DType::BF16 => numel.div_ceil(2) * 4,
         _ => numel * 4,
+    }
+}
+
+impl Plan {
+    /// The bytes of buffers that hold neither inputs nor what is kept.
+    pub fn temporary_bytes(&self) -> u64 {
+        let kept: HashSet<usize> = self.held.iter().map(|(_, slot)| *slot).collect();
+        let temporary = self.slots.iter().enumerate().filter(|(s, slot)| slot.input.is_none() && !kept.contains(s));
+        temporary.map(|(_, slot)| slot.bytes as u64).sum()
     }
 }
 

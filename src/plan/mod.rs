@@ -27,6 +27,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod traffic;
 mod watch;
 mod wgsl;
 mod window;
@@ -34,6 +35,7 @@ mod window;
 pub use key::{Key, key};
 pub use memory::{Slot, bytes_of, size_class};
 pub use target::Target;
+pub use wgsl::grid;
 
 use crate::tensor::backend::{Graph, Sought};
 use std::sync::Arc;

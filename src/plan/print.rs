@@ -5,19 +5,27 @@ use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.annotated(|_| String::new()))
+    }
+}
+
+impl Plan {
+    /// The plan in words, with a remark behind each kernel.
+    pub fn annotated(&self, remark: impl Fn(usize) -> String) -> String {
+        let mut text = String::new();
         let bytes: usize = self.slots.iter().map(|slot| slot.bytes).sum();
         let (kernels, buffers) = (counted(self.kernels.len(), "kernel"), counted(self.slots.len(), "buffer"));
-        writeln!(f, "{kernels}, {buffers}, {bytes} bytes")?;
+        text += &format!("{kernels}, {buffers}, {bytes} bytes\n");
         for (at, kernel) in self.kernels.iter().enumerate() {
-            writeln!(f, "{at:4}: {kernel}")?;
+            text += &format!("{at:4}: {kernel}{}\n", remark(at));
         }
         for (at, slot) in self.slots.iter().enumerate() {
             let held: Vec<String> =
                 self.held.iter().filter(|(_, s)| *s == at).map(|(node, _)| format!("%{node}")).collect();
             let kept = if held.is_empty() { String::new() } else { format!(", kept as {}", held.join(" ")) };
-            writeln!(f, "{:>5} {slot}{kept}", format!("s{at}:"))?;
+            text += &format!("{:>5} {slot}{kept}\n", format!("s{at}:"));
         }
-        Ok(())
+        text
     }
 }
 

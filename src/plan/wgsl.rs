@@ -60,19 +60,18 @@ pub(super) fn kernel(flow: &Flow, memory: &Memory, options: &Options, step: &Ste
 }
 
 /// A number of workgroups in the dimensions of a dispatch: those that one cannot hold go on in the next.
-pub(super) fn grid(groups: usize) -> [u32; 3] {
+pub fn grid(groups: usize) -> [u32; 3] {
     let columns = groups.min(MAX_WORKGROUPS);
     [columns as u32, groups.div_ceil(columns) as u32, 1]
 }
 
-/// The names of the nodes; of a long chain, its ends.
+/// What the kernel does, by the names of its nodes.
 fn label(flow: &Flow, step: &Step) -> String {
-    let names: Vec<&str> = step.nodes.iter().map(|&n| flow.node(n).value.op.name()).collect();
-    match (&step.work, names.len()) {
-        (Work::Map, 1) if !flow.node(step.nodes[0]).value.op.is_pointwise() => "copy".to_owned(),
-        (Work::Watch(_), _) => format!("watch {}", names[0]),
-        (_, ..=12) => names.join(">"),
-        (_, len) => format!("{}>…{}…>{}", names[..6].join(">"), len - 12, names[len - 6..].join(">")),
+    let first = || &flow.node(step.nodes[0]).value.op;
+    match (&step.work, step.nodes.len()) {
+        (Work::Map, 1) if !first().is_pointwise() => "copy".to_owned(),
+        (Work::Watch(_), _) => format!("watch {}", first().name()),
+        _ => flow.graph.label(&step.nodes),
     }
 }
 

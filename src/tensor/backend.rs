@@ -8,6 +8,8 @@ use crate::tensor::value::{Buffer, Value};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A read that is under way.
 pub type Read = Pin<Box<dyn Future<Output = Result<Data>> + Send>>;
@@ -71,11 +73,53 @@ pub trait Backend: Send + Sync {
     /// What the device has done so far.
     fn stats(&self) -> Stats;
 
+    /// Tells profiles of kernels whose times they wait for; waits for those.
+    fn time(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The last plan in words; empty where there are no plans.
     fn explain(&self) -> String;
 }
 
+/// Bytes of one kind: how many there are, and were at most. All threads add to it.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Meter {
+    /// More of them; tells how many there are now.
+    pub fn add(&self, bytes: usize) -> u64 {
+        let now = self.now.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+        now
+    }
+
+    /// Less of them; tells how many there are now.
+    pub fn remove(&self, bytes: usize) -> u64 {
+        self.now.fetch_sub(bytes as u64, Ordering::Relaxed) - bytes as u64
+    }
+
+    /// How many there are.
+    pub fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// How many there were at most.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
 /// Counts of what a device has done since it was opened.
+///
+/// Of memory a device can tell four classes. What is *live* lies in buffers that somebody holds: parameters, data, results,
+/// and while a graph is played, its temporaries. What is *saved* is the part of all values that autograd nodes keep for
+/// backward, parameters among them, pending ones included; its bytes are those of the elements, as that of one value may
+/// be shared. *Temporary* is what a plan computes and nobody holds after it. *Pooled* buffers are free, for later use. Which
+/// value is a parameter only an optimizer knows: each step gives a parameter another value.
 ///
 /// ```
 /// use wgrad::{Device, Tensor};
@@ -97,14 +141,32 @@ pub struct Stats {
     pub plan_misses: u64,
     /// Pipelines compiled.
     pub pipelines: u64,
+    /// Time that compiling them took.
+    pub compile_time: Duration,
     /// Device buffers created.
     pub buffers: u64,
     /// Bind groups created.
     pub bind_groups: u64,
     /// Bytes of device memory in buffers, pooled ones included.
     pub bytes: u64,
+    /// Bytes of buffers that somebody holds. The CPU counts results that are held, and not what is in between.
+    pub live_bytes: u64,
+    /// The most of them at one time.
+    pub peak_bytes: u64,
+    /// Bytes of the values that autograd nodes keep for backward, each counted once.
+    pub saved_bytes: u64,
+    /// The most of them at one time.
+    pub peak_saved_bytes: u64,
+    /// The most bytes that a plan needed besides its inputs and what is held after it.
+    pub peak_temporary_bytes: u64,
+    /// Bytes of free buffers.
+    pub pooled_bytes: u64,
     /// Values brought to the host.
     pub reads: u64,
+    /// Bytes of the elements that the host has given.
+    pub bytes_to_device: u64,
+    /// Bytes of the elements that were brought to the host.
+    pub bytes_to_host: u64,
     /// Values that exist now, computed or pending.
     pub values: u64,
     /// Nodes of autograd graphs that exist now.

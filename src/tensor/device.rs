@@ -5,9 +5,10 @@ use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::ops::op::Op;
 use crate::random::Stream;
-use crate::tensor::backend::{Arg, Backend, Graph, Input, Node, Read, Sought, Source, Stats};
+use crate::tensor::backend::{Arg, Backend, Graph, Input, Meter, Node, Read, Sought, Source, Stats};
 use crate::tensor::draws::{self, Draw};
 use crate::tensor::hole::varying;
+use crate::tensor::profile::{self, EventKind};
 use crate::tensor::value::{Buffer, Operands, Value};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -28,12 +29,16 @@ struct Inner {
     live: Live,
 }
 
-/// What exists of a device's values and of the nodes that made them, and how many values were read, in all threads.
+/// What exists of a device's values and of the nodes that made them, and what was moved, in all threads.
 #[derive(Default)]
 pub(crate) struct Live {
     pub values: AtomicU64,
     pub nodes: AtomicU64,
     pub reads: AtomicU64,
+    /// Bytes that were moved to the device, and to the host.
+    pub moved: [AtomicU64; 2],
+    /// Bytes of values that nodes keep.
+    pub saved: Meter,
 }
 
 /// The pending graph is played when it has this many nodes, so that an endless loop without a read cannot fill memory.
@@ -132,16 +137,28 @@ impl Device {
 
     /// Counts of what the device has done.
     pub fn stats(&self) -> Stats {
-        let Live { values, nodes, reads } = &self.0.live;
-        let [values, nodes, reads] = [values, nodes, reads].map(|n| n.load(Ordering::Relaxed));
-        Stats { values, nodes, reads, ..self.0.backend.stats() }
+        let Live { values, nodes, reads, moved: [up, down], saved } = &self.0.live;
+        let [values, nodes, reads, bytes_to_device, bytes_to_host] =
+            [values, nodes, reads, up, down].map(|n| n.load(Ordering::Relaxed));
+        let (saved_bytes, peak_saved_bytes) = (saved.now(), saved.peak());
+        let backend = self.0.backend.stats();
+        Stats { values, nodes, reads, bytes_to_device, bytes_to_host, saved_bytes, peak_saved_bytes, ..backend }
     }
 
     pub(crate) fn live(&self) -> &Live {
         &self.0.live
     }
 
+    /// Tells profiles of kernels whose times are not known yet; waits for those.
+    pub(crate) fn time(&self) -> Result<()> {
+        self.0.backend.time()
+    }
+
     /// The last plan in words: its kernels, what each fuses, and its buffers. Empty on the CPU, which has no plans.
+    ///
+    /// If the plan was played last under a [profile](crate::profiler), each kernel has its time, and the share of what the
+    /// adapter can do that it reached: of its rate of multiplications and additions for products, and of its memory's
+    /// bandwidth for all others. Both are measured when this is asked for the first time.
     pub fn explain(&self) -> String {
         self.0.backend.explain()
     }
@@ -157,11 +174,13 @@ impl Device {
 
     /// Plays what is pending, and never waits for the device.
     fn play(&self) -> Result<()> {
+        let _playing = profile::span(EventKind::Flush, "flush");
         let _one_at_a_time = self.0.playing.lock();
         let graph = self.take_pending();
         if graph.nodes.is_empty() {
             return Ok(());
         }
+        profile::played(self);
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.0.backend.run(&graph)));
         let (result, panic) = match run {
             Ok(result) => (result, None),
@@ -185,10 +204,15 @@ impl Device {
     }
 
     pub(crate) fn upload(&self, data: Data) -> Result<Buffer> {
+        let bytes = data.len() * data.dtype().size();
+        let moving = profile::span(EventKind::Transfer, "upload");
+        moving.moves(0, bytes);
+        self.0.live.moved[0].fetch_add(bytes as u64, Ordering::Relaxed);
         self.0.backend.upload(data)
     }
 
     pub(crate) fn wait(&self, read: Read) -> Result<Data> {
+        let _waiting = profile::span(EventKind::Transfer, "wait");
         self.0.backend.wait(read)
     }
 
@@ -233,7 +257,10 @@ impl Device {
             let why = "a value inside of vmap follows from a batched input, so it has no one number that could be read";
             return Box::pin(async move { Err(Error::new(Kind::Graph, why)) });
         }
+        let moving = profile::span(EventKind::Transfer, "read");
+        moving.moves(value.bytes(), 0);
         self.0.live.reads.fetch_add(1, Ordering::Relaxed);
+        self.0.live.moved[1].fetch_add(value.bytes() as u64, Ordering::Relaxed);
         let mut buffer = value.buffer();
         if buffer.is_none() {
             // The error is told by the value itself, if it concerns it.

@@ -14,9 +14,11 @@ pub mod hole;
 pub mod mode;
 pub mod node;
 pub mod print;
+pub mod profile;
 pub mod saved;
 pub mod scopes;
 pub mod value;
+pub mod work;
 
 use crate::dtype::DType;
 use crate::error::misuse;

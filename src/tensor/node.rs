@@ -14,7 +14,7 @@ pub(crate) use crate::tensor::saved::Save;
 use crate::tensor::saved::Saved;
 use crate::tensor::scopes::Scopes;
 use crate::tensor::value::Value;
-use crate::tensor::{Inner, Tensor};
+use crate::tensor::{Inner, Tensor, profile};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -132,6 +132,7 @@ pub(crate) fn record_all(
     saves: &[Save],
     rule: impl Fn(Call) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
 ) {
+    let _operation = profile::described(name, inputs, ys);
     let mut cuts = Cuts::of(inputs);
     let has_tangents = dual::expect(ys, inputs);
     let is_tracked = inputs.iter().any(|x| x.requires_grad());
@@ -173,6 +174,7 @@ pub(crate) fn record_all(
         metadata: Mutex::default(),
         cuts,
     });
+    profile::recorded(node.order);
     for (output, y) in ys.iter().enumerate().filter(|(_, y)| y.dtype().is_float()) {
         y.0.meta.lock().grad_fn = Some(Edge { node: node.clone(), output });
     }

@@ -8,7 +8,7 @@ use crate::tensor::dual::Dual;
 use crate::tensor::mode::is_inference;
 use crate::tensor::node::{Edge, Function, NodeInner, verb};
 use crate::tensor::scopes::Scopes;
-use crate::tensor::value::{Value, with_witness};
+use crate::tensor::value::{Kept, Value, with_witness};
 use crate::tensor::{Cell, Meta, Tensor};
 use std::any::Any;
 use std::marker::PhantomData;
@@ -38,7 +38,7 @@ pub(crate) struct Saved {
 #[derive(Clone)]
 enum Content {
     /// The value, with the version its storage had; without one, changes in place do not matter.
-    Value { value: Arc<Value>, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
+    Value { value: Kept, layout: Layout, cell: Arc<Cell>, version: Option<u64> },
     /// What a pack hook made of it, and what it was.
     Packed { payload: Payload, hooks: Arc<Pair>, shape: Dims, dtype: DType, device: Device },
 }
@@ -246,7 +246,8 @@ impl Saved {
     /// Keeps a tensor that is in no graph, without asking a hook.
     pub fn as_it_is(x: &Tensor, version: Option<u64>) -> Saved {
         let operand = x.operand();
-        let content = Content::Value { value: operand.value, layout: operand.layout, cell: x.0.cell.clone(), version };
+        let content =
+            Content::Value { value: Kept::new(operand.value), layout: operand.layout, cell: x.0.cell.clone(), version };
         Saved { content, edge: None, dual: None, output: None, through: None }
     }
 
@@ -313,6 +314,7 @@ impl Saved {
         {
             return Ok(leaf.clone());
         }
+        let value = value.value();
         let cell = if version.is_some() { cell.clone() } else { Cell::new(value.clone()) };
         Ok(Tensor::from_parts(cell, layout.clone(), value.dtype, value.device.clone(), meta(edge), None))
     }
@@ -331,7 +333,7 @@ impl Saved {
     pub fn move_result(&mut self, x: &Tensor, place: Option<&Edge>) {
         self.through = place.map(|edge| (Arc::downgrade(&edge.node), edge.output));
         if let Content::Value { value, layout, cell, version: Some(version) } = &mut self.content {
-            (*value, *layout) = (x.0.cell.value(), x.0.layout.clone());
+            (*value, *layout) = (Kept::new(x.0.cell.value()), x.0.layout.clone());
             (*cell, *version) = (x.0.cell.clone(), x.version());
         }
     }
@@ -339,7 +341,7 @@ impl Saved {
     /// The values that are kept alive by it, as far as that is known of what a hook packed.
     pub fn values(&self) -> Option<Vec<Arc<Value>>> {
         match &self.content {
-            Content::Value { value, .. } => Some(vec![value.clone()]),
+            Content::Value { value, .. } => Some(vec![value.value().clone()]),
             Content::Packed { payload, hooks, .. } => (hooks.keeps)(payload),
         }
     }

@@ -6,13 +6,14 @@ use crate::ops::op::Op;
 use crate::shape::{Dims, Layout, numel};
 use crate::tensor::device::Device;
 use crate::tensor::mode::node;
+use crate::tensor::profile;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Whatever a device keeps a value in. The language holds it and cannot look into it.
 pub type Buffer = Arc<dyn Any + Send + Sync>;
@@ -77,6 +78,8 @@ pub struct Value {
     pub node: Option<&'static str>,
     /// The number of the latest placeholder this follows from; 0 if there is none, and it can be computed.
     pub waits_for: u64,
+    /// How many nodes keep it for backward.
+    kept: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -94,7 +97,9 @@ impl Value {
             Op::Full(x) => Op::Full(dtype.round(x)),
             other => other,
         };
-        let witness = WITNESS.with_borrow(Option::clone).filter(|_| !matches!(op, Op::Full(_)));
+        let is_number = matches!(op, Op::Full(_));
+        let _operation = (!is_number).then(|| profile::value(op.name(), at, &shape, dtype));
+        let witness = WITNESS.with_borrow(Option::clone).filter(|_| !is_number);
         let Some(witness) = witness else { return Value::make(op, operands, shape, dtype, device, at) };
         let mut given = Some((op.clone(), operands, shape.clone()));
         witness(&op, &shape, dtype, &mut || {
@@ -155,7 +160,8 @@ impl Value {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         device.live().values.fetch_add(1, Ordering::Relaxed);
-        Value { id, op, shape, dtype, device: device.clone(), at, node: node(), waits_for: 0, state: Mutex::new(state) }
+        let (device, node, kept, state) = (device.clone(), node(), AtomicU32::new(0), Mutex::new(state));
+        Value { id, op, shape, dtype, device, at, node, waits_for: 0, kept, state }
     }
 
     /// What the value is, without its operands: it is never computed.
@@ -207,6 +213,36 @@ impl Value {
             State::Pending(operands) => std::mem::take(operands),
             State::Ready(_) | State::Failed(_) => Operands::new(),
         };
+    }
+}
+
+/// A value that a node of the autograd graph keeps; the device counts the bytes of such values, each once.
+pub(crate) struct Kept(Arc<Value>);
+
+impl Kept {
+    pub fn new(value: Arc<Value>) -> Kept {
+        if value.kept.fetch_add(1, Ordering::Relaxed) == 0 {
+            value.device.live().saved.add(value.bytes());
+        }
+        Kept(value)
+    }
+
+    pub fn value(&self) -> &Arc<Value> {
+        &self.0
+    }
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Kept {
+        Kept::new(self.0.clone())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.0.kept.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.device.live().saved.remove(self.0.bytes());
+        }
     }
 }
 

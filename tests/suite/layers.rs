@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["autograd", "func"],
     &["plan"],
     &["device"],
-    &["state", "nn", "optim", "data", "io", "train", "lib"],
+    &["state", "nn", "optim", "data", "io", "train", "profiler", "lib"],
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -29,6 +29,7 @@ mod oracle;
 mod order;
 mod parity;
 mod plans;
+mod profiler;
 mod programs;
 mod reductions;
 mod sabotage;

@@ -40,6 +40,7 @@ fn difference(a: Stats, b: Stats) -> Stats {
         reads: b.reads - a.reads,
         values: b.values - a.values,
         nodes: b.nodes - a.nodes,
+        ..Stats::default()
     }
 }
 

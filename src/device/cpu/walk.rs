@@ -9,15 +9,23 @@ use crate::error::Result;
 use crate::ops::op::Op;
 use crate::shape::{Layout, numel};
 use crate::tensor::backend::{Arg, Graph, Node, Source};
+use crate::tensor::profile::{self, Event, Listeners};
 use crate::tensor::value::Value;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Evaluates the nodes chosen of a graph whose inputs are this device's buffers, and shows each result to `done`; unless
 /// `every` one is asked for, those that only a neighbour in a block reads are left out. What nobody will read any more is
-/// dropped, or written over.
-pub fn evaluate_all(graph: &Graph, chosen: &[bool], every: bool, done: impl FnMut(&Node, &Result<Arc<Data>>)) {
+/// dropped, or written over. Profiles are told of it as the work of a device of this name.
+pub fn evaluate_all(
+    device: &'static str,
+    graph: &Graph,
+    chosen: &[bool],
+    every: bool,
+    done: impl FnMut(&Node, &Result<Arc<Data>>),
+) {
     let mut readers = vec![0; graph.nodes.len()];
     for (_, node) in graph.nodes.iter().enumerate().filter(|(n, _)| chosen[*n]) {
         node.args.iter().filter_map(|arg| arg.source.node()).for_each(|p| readers[p] += 1);
@@ -30,6 +38,8 @@ pub fn evaluate_all(graph: &Graph, chosen: &[bool], every: bool, done: impl FnMu
         waiting: Vec::new(),
         every,
         done,
+        device,
+        listeners: profile::listeners(),
     };
     for n in (0..graph.nodes.len()).filter(|&n| chosen[n]) {
         if every || !walk.joins(n) {
@@ -76,6 +86,8 @@ struct Walk<'g, F> {
     waiting: Vec<Group>,
     every: bool,
     done: F,
+    device: &'static str,
+    listeners: Listeners,
 }
 
 impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
@@ -179,8 +191,33 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         Ok((data, layout))
     }
 
+    /// When something begins, if a profile wants to know.
+    fn begun(&self) -> Option<Duration> {
+        (!self.listeners.is_empty()).then(profile::now)
+    }
+
+    /// Tells profiles that nodes have been evaluated, and some of them kept.
+    fn ended(&self, begun: Option<Duration>, nodes: &[usize], kept: impl Iterator<Item = usize>) {
+        let Some(begun) = begun else { return };
+        let inside = |source: &Source| matches!(source, Source::Node(n) if nodes.contains(n));
+        let args = nodes.iter().flat_map(|&n| &self.graph.nodes[n].args).filter(|arg| !self.is_number(arg));
+        let mut sources: Vec<Source> = args.map(|arg| arg.source).filter(|source| !inside(source)).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let read = |&source: &Source| self.graph.read_from(nodes, source) * self.graph.value(source).dtype.size();
+        let event = Event {
+            row: self.device.into(),
+            bytes_read: sources.iter().map(read).sum::<usize>() as u64,
+            bytes_written: kept.map(|n| self.graph.nodes[n].value.bytes()).sum::<usize>() as u64,
+            ..self.graph.kernel(nodes, begun, profile::now() - begun)
+        };
+        profile::tell(&self.listeners, event);
+    }
+
     fn alone(&mut self, n: usize) {
         let node = &self.graph.nodes[n];
+        // A number is no work.
+        let begun = self.begun().filter(|_| !matches!(node.value.op, Op::Full(_)));
         // What nobody has asked for whole is as much of it as is read.
         let in_part = !self.every && !node.held;
         let result = if let (Op::Full(x), true) = (&node.value.op, in_part) {
@@ -196,6 +233,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
                 evaluate(&node.value, &args, base)
             })
         };
+        self.ended(begun, &[n], std::iter::once(n));
         self.settle(n, result);
     }
 
@@ -235,6 +273,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         }
         let in_step = self.members(&members, &folded).filter(|_| members.len() > 1);
         let Some(in_step) = in_step else { return members.into_iter().for_each(|n| self.alone(n)) };
+        let begun = self.begun();
         let mut inside = vec![0; members.len()];
         for operand in in_step.iter().flat_map(|member| &member.operands) {
             if let Operand::Member(j) | Operand::Lines(j) = operand {
@@ -267,6 +306,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
         }
         jobs.into_par_iter().for_each(|(block, stores)| play(&in_step, block, columns, stores));
         drop(in_step);
+        self.ended(begun, &members, kept.iter().map(|(i, _)| members[*i]));
         let mut kept = kept.into_iter().peekable();
         for (i, &n) in members.iter().enumerate() {
             match kept.next_if(|(j, _)| *j == i) {
@@ -298,6 +338,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
 
     /// Writes parts one after the other, from the first one's base to the last one's result.
     fn join(&mut self, members: &[usize]) {
+        let begun = self.begun();
         let nodes = members.iter().map(|&n| &self.graph.nodes[n]);
         let operands = nodes.clone().map(|node| self.operand(&node.args[1])).collect::<Result<Vec<_>>>();
         let base = self.operand(&self.graph.nodes[members[0]].args[0]);
@@ -316,6 +357,7 @@ impl<F: FnMut(&Node, &Result<Arc<Data>>)> Walk<'_, F> {
             }));
             Ok(y)
         });
+        self.ended(begun, members, members.last().copied().into_iter());
         let (last, others) = members.split_last().expect("a group has a member");
         others.iter().for_each(|&n| self.has_read(&self.graph.nodes[n]));
         self.settle(*last, result);

@@ -47,6 +47,8 @@ pub(super) struct Context {
     pub description: Adapter,
     pub limits: wgpu::Limits,
     pub target: Target,
+    /// Whether kernels can be timed.
+    pub has_clock: bool,
     error: Arc<Mutex<Option<Error>>>,
 }
 
@@ -72,7 +74,10 @@ impl Context {
             ));
         };
         let limits = needed_limits(&adapter.limits(), adapted);
-        let wanted = if adapted { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() };
+        let wanted = match adapted {
+            true => wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY,
+            false => wgpu::Features::empty(),
+        };
         let features = wanted & adapter.features();
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -96,7 +101,8 @@ impl Context {
             }
         });
         let target = if adapted { target(&adapter.get_info(), features) } else { Target::default() };
-        Ok(Context { device, queue, description: describe(adapter), limits, target, error })
+        let has_clock = features.contains(wgpu::Features::TIMESTAMP_QUERY) && queue.get_timestamp_period() > 0.0;
+        Ok(Context { device, queue, description: describe(adapter), limits, target, has_clock, error })
     }
 
     /// What went wrong since this was last asked.

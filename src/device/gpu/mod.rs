@@ -1,12 +1,14 @@
 //! A GPU: plays plans on whatever wgpu drives.
 
 mod adapter;
+mod ceilings;
 mod pack;
 mod pipelines;
 mod play;
 mod pool;
 mod read;
 mod reports;
+mod timing;
 
 pub use adapter::{Adapter, adapters};
 pub(super) use play::Session;
@@ -16,6 +18,7 @@ use crate::elements::Data;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Key, Options, Plan, bytes_of, key, plan};
 use crate::tensor::backend::{Backend, Graph, Read, Sought, Stats};
+use crate::tensor::profile::{self, EventKind};
 use crate::tensor::value::Buffer;
 use adapter::Context;
 use pack::pack;
@@ -25,6 +28,7 @@ use pool::Pool;
 use reports::Reports;
 use std::collections::HashMap;
 use std::sync::Arc;
+use timing::Timings;
 
 /// How a GPU is opened, and which optimisations it does without. All are on by default; whichever are off, results are the
 /// same up to rounding.
@@ -68,6 +72,7 @@ pub struct Gpu {
     memory: Arc<Pool>,
     staging: Arc<Pool>,
     reports: Arc<Reports>,
+    timings: Timings,
     player: Mutex<Player>,
     plans: Mutex<Plans>,
     stats: Mutex<Stats>,
@@ -97,8 +102,9 @@ impl Gpu {
         let &GpuOptions { ref name, fuse, tiles, rows, quads, adapted } = options;
         let context = Arc::new(Context::open(name, adapted)?);
         let both = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let memory = Pool::new(context.clone(), wgpu::BufferUsages::STORAGE | both);
-        let staging = Pool::new(context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let memory = Pool::new(&context.description.name, context.clone(), wgpu::BufferUsages::STORAGE | both);
+        let staging =
+            Pool::new("staging", context.clone(), wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let gpu = Gpu {
             options: Options {
                 fuse,
@@ -114,6 +120,7 @@ impl Gpu {
             memory,
             staging,
             reports: Arc::new(Reports::new(&context)),
+            timings: Timings::default(),
             player: Mutex::new(Player::new(&context)),
             plans: Mutex::default(),
             stats: Mutex::default(),
@@ -132,6 +139,7 @@ impl Gpu {
     /// The plan of a graph, made now or earlier, with its pipelines.
     fn prepare(&self, graph: &Graph) -> Result<Arc<Prepared>> {
         let options = Options { watch: *self.watch.lock(), ..self.options };
+        let looking = profile::span(EventKind::Flush, "plan hit");
         let key = (key(graph), options);
         let mut plans = self.plans.lock();
         plans.clock += 1;
@@ -143,6 +151,7 @@ impl Gpu {
             self.stats.lock().plan_hits += 1;
             return Ok(prepared);
         }
+        looking.rename("plan miss");
         self.stats.lock().plan_misses += 1;
         let mut plan = plan(graph, &options);
         if let Some(fault) = &self.fault {
@@ -155,7 +164,7 @@ impl Gpu {
         let compiled = &mut self.player.lock().pipelines;
         let pipelines =
             plan.kernels.iter().map(|kernel| compiled.pipeline(&self.context, kernel)).collect::<Result<_>>()?;
-        let prepared = Arc::new(Prepared { plan, pipelines });
+        let prepared = Arc::new(Prepared { temporary_bytes: plan.temporary_bytes(), plan, pipelines });
         if plans.known.len() >= MAX_PLANS
             && let Some(oldest) = plans.known.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
@@ -177,6 +186,12 @@ impl Gpu {
             Kind::OutOfMemory,
             format!("{op}: a value of shape {shape:?} takes {bytes} bytes, and {name} can bind {most} at most"),
         ))
+    }
+
+    /// Counts the bytes that a plan needs only while it is played.
+    fn needs_temporaries(&self, bytes: u64) {
+        let most = &mut self.stats.lock().peak_temporary_bytes;
+        *most = bytes.max(*most);
     }
 
     /// Copies elements into a buffer that exists already.
@@ -251,12 +266,30 @@ impl Backend for Gpu {
     }
 
     fn stats(&self) -> Stats {
-        let (pipelines, bind_groups) = self.player.lock().pipelines.created;
+        let ((pipelines, bind_groups), compile_time) = {
+            let player = self.player.lock();
+            (player.pipelines.created, player.pipelines.compile_time)
+        };
         let (buffers, bytes) = self.memory.counts();
-        Stats { pipelines, bind_groups, buffers, bytes, ..*self.stats.lock() }
+        let (live_bytes, peak_bytes) = self.memory.lent();
+        let pooled_bytes = bytes.saturating_sub(live_bytes);
+        let counted = *self.stats.lock();
+        Stats { pipelines, bind_groups, compile_time, buffers, bytes, live_bytes, peak_bytes, pooled_bytes, ..counted }
+    }
+
+    fn time(&self) -> Result<()> {
+        self.timings.finish(&self.context)
     }
 
     fn explain(&self) -> String {
-        self.plans.lock().last.as_ref().map(|prepared| prepared.plan.to_string()).unwrap_or_default()
+        let Some(prepared) = self.plans.lock().last.clone() else { return String::new() };
+        // Times that do not come are left out.
+        let _ = self.time();
+        let Some((kernels, ceilings)) = self.timings.last(&self.context, &prepared) else {
+            return prepared.plan.to_string();
+        };
+        prepared
+            .plan
+            .annotated(|at| kernels[at].as_ref().map(|kernel| ceilings::share(kernel, ceilings)).unwrap_or_default())
     }
 }

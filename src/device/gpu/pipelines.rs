@@ -3,9 +3,11 @@
 use super::adapter::Context;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Kernel;
+use crate::tensor::profile::{self, EventKind};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The parameters of one kernel take at most this many bytes.
 pub(super) const PARAMS_BYTES: u64 = 512;
@@ -26,6 +28,8 @@ pub(super) struct Pipelines {
     groups: HashMap<(u64, SmallVec<[u64; 8]>), wgpu::BindGroup>,
     /// Pipelines and bind groups created so far.
     pub created: (u64, u64),
+    /// The time that compiling took.
+    pub compile_time: Duration,
 }
 
 /// More pipelines than this are searched for those that no plan has any more.
@@ -40,6 +44,8 @@ impl Pipelines {
         if let Some(pipeline) = self.compiled.get(&kernel.wgsl) {
             return Ok(pipeline.clone());
         }
+        let _compiling = profile::span(EventKind::Flush, "compile");
+        let start = Instant::now();
         let writes = kernel.bindings.iter().enumerate().map(|(i, binding)| (binding.write as u64) << i).sum::<u64>();
         let pattern = writes | 1u64 << kernel.bindings.len();
         let (_, layout) = self.layouts.entry(pattern).or_insert_with(|| layouts(&context.device, pattern));
@@ -69,6 +75,7 @@ impl Pipelines {
             self.compiled.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
         }
         self.created.0 += 1;
+        self.compile_time += start.elapsed();
         let pipeline = Arc::new(Pipeline { raw, pattern });
         self.compiled.insert(kernel.wgsl.clone(), pipeline.clone());
         Ok(pipeline)

@@ -4,9 +4,11 @@ use super::Gpu;
 use super::adapter::Context;
 use super::pipelines::{PARAMS_BYTES, Pipeline, Pipelines};
 use super::pool::PooledBuffer;
+use super::timing::Timer;
 use crate::error::Result;
 use crate::plan::{Kernel, Param, Place, Plan};
 use crate::tensor::backend::Graph;
+use crate::tensor::profile::{self, EventKind};
 use crate::tensor::value::Buffer;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 pub(in crate::device) struct Prepared {
     pub plan: Plan,
     pub(super) pipelines: Vec<Arc<Pipeline>>,
+    pub(super) temporary_bytes: u64,
 }
 
 /// What playing needs and keeps between plays.
@@ -78,6 +81,7 @@ impl<'a> Session<'a> {
             None => gpu.memory.lend(slot.bytes),
         });
         let slots = slots.collect::<Result<_>>()?;
+        gpu.needs_temporaries(prepared.temporary_bytes);
         Ok(Session { gpu, graph, prepared, inputs, slots })
     }
 
@@ -88,6 +92,7 @@ impl<'a> Session<'a> {
 
     /// Submits some of the kernels.
     pub fn dispatch(&self, kernels: Range<usize>) -> Result<()> {
+        let encoding = profile::span(EventKind::Flush, "encode");
         let context = &self.gpu.context;
         let mut player = self.gpu.player.lock();
         let player = &mut *player;
@@ -101,8 +106,19 @@ impl<'a> Session<'a> {
             player.pipelines.forget_groups();
         }
         let mut encoder = context.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for (at, offset) in kernels.zip(offsets) {
+        let mut timer = Timer::of(context, &self.prepared, self.graph, &kernels);
+        let mut pass: Option<wgpu::ComputePass> = None;
+        for (i, (at, offset)) in kernels.zip(offsets).enumerate() {
+            let next = match (&timer, &pass) {
+                (Some(timer), _) => Some(timer.pass(i)),
+                (None, None) => Some(Default::default()),
+                (None, Some(_)) => None,
+            };
+            if let Some(next) = next {
+                drop(pass.take());
+                pass = Some(encoder.begin_compute_pass(&next).forget_lifetime());
+            }
+            let Some(pass) = &mut pass else { unreachable!("there is a pass before the first kernel") };
             let (kernel, pipeline) = (&self.prepared.plan.kernels[at], &self.prepared.pipelines[at]);
             let buffers: SmallVec<[(u64, &wgpu::Buffer); 8]> =
                 kernel.bindings.iter().map(|binding| self.buffer(binding.place)).collect();
@@ -113,7 +129,17 @@ impl<'a> Session<'a> {
             pass.dispatch_workgroups(x, y, z);
         }
         drop(pass);
-        player.in_flight.push_back(context.queue.submit([encoder.finish()]));
+        if let Some(timer) = &mut timer {
+            timer.resolve(context, &mut encoder);
+        }
+        let commands = encoder.finish();
+        drop(encoding);
+        let submitting = profile::span(EventKind::Flush, "submit");
+        player.in_flight.push_back(context.queue.submit([commands]));
+        drop(submitting);
+        if let Some(timer) = timer {
+            self.gpu.timings.submitted(context, timer);
+        }
         // Waiting for a submission is waiting for all before it, so older ones need not be known.
         if player.in_flight.len() > MAX_IN_FLIGHT + 1 {
             player.in_flight.pop_front();

@@ -1,6 +1,7 @@
 //! Device memory: buffers in a few sizes, which come back here when nobody holds them any more.
 
 use super::adapter::Context;
+use crate::device::lent::Lent;
 use crate::error::{Error, Kind, Result};
 use crate::plan::size_class;
 use parking_lot::Mutex;
@@ -26,6 +27,7 @@ impl Drop for PooledBuffer {
 pub(super) struct Pool {
     context: Arc<Context>,
     usage: wgpu::BufferUsages,
+    lent: Lent,
     state: Mutex<State>,
     /// How often buffers were destroyed: whoever keeps references to buffers must then let go of them.
     pub destroyed: AtomicU64,
@@ -38,14 +40,13 @@ struct State {
     free: BTreeMap<u64, BTreeMap<u64, wgpu::Buffer>>,
     created: u64,
     bytes: u64,
-    lent: u64,
-    /// The most bytes that were lent at one time.
-    peak: u64,
 }
 
 impl Pool {
-    pub fn new(context: Arc<Context>, usage: wgpu::BufferUsages) -> Arc<Pool> {
-        Arc::new(Pool { context, usage, state: Mutex::default(), destroyed: AtomicU64::new(0) })
+    /// A pool for buffers of one use, whose memory profiles know by a name.
+    pub fn new(name: &str, context: Arc<Context>, usage: wgpu::BufferUsages) -> Arc<Pool> {
+        let (lent, state, destroyed) = (Lent::on(name), Mutex::default(), AtomicU64::new(0));
+        Arc::new(Pool { context, usage, lent, state, destroyed })
     }
 
     /// A buffer of at least `bytes`, whose contents are left over from earlier.
@@ -63,8 +64,8 @@ impl Pool {
                 (state.created, raw)
             }
         };
-        state.lent += size;
-        state.peak = state.peak.max(state.lent);
+        drop(state);
+        self.lent.take(size as usize);
         Ok(Arc::new(PooledBuffer { raw, id, pool: self.clone() }))
     }
 
@@ -72,6 +73,11 @@ impl Pool {
     pub fn counts(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.created, state.bytes)
+    }
+
+    /// The bytes that are lent, and the most that were.
+    pub fn lent(&self) -> (u64, u64) {
+        self.lent.bytes()
     }
 
     fn create(&self, state: &mut State, size: u64) -> Result<wgpu::Buffer> {
@@ -90,7 +96,8 @@ impl Pool {
                 Kind::OutOfMemory,
                 format!(
                     "{} has no memory left for {size} bytes; {} are in use",
-                    self.context.description.name, state.lent
+                    self.context.description.name,
+                    self.lent.bytes().0
                 ),
             )
         })?;
@@ -98,12 +105,13 @@ impl Pool {
     }
 
     fn take_back(&self, id: u64, raw: wgpu::Buffer) {
-        let mut state = self.state.lock();
         let size = raw.size();
-        state.lent -= size;
+        self.lent.give_back(size as usize);
+        let mut state = self.state.lock();
         state.free.entry(size).or_default().insert(id, raw);
         // Programs whose shapes change would otherwise keep one buffer of each size they ever had.
-        let allowed = 2 * state.peak;
+        let (_, peak) = self.lent.bytes();
+        let allowed = 2 * peak;
         if state.bytes > allowed {
             self.destroy(&mut state, allowed);
         }
