@@ -104,7 +104,7 @@ fn kernels_have_times_lines_bytes_and_products() {
         let kernels: Vec<&Event> = profile.events().iter().filter(|event| event.kind == EventKind::Kernel).collect();
         let on_gpu = |event: &&&Event| !event.row.starts_with("cpu");
         let is_cpu = dev.name() == "cpu";
-        let (mine, others): (Vec<&Event>, Vec<&Event>) = kernels.iter().partition(|event| is_cpu != on_gpu(&event));
+        let (mine, others): (Vec<&Event>, Vec<&Event>) = kernels.iter().partition(|event| is_cpu != on_gpu(event));
         assert!(!mine.is_empty() && profile.untimed_devices().is_empty(), "{}", dev.name());
         // A twin shows both of what it compares.
         assert_eq!(!others.is_empty(), dev.name().starts_with("twin"), "{}", dev.name());
