@@ -132,7 +132,7 @@ impl Walk {
                     if runs {
                         tensor_hooks(&node, &mut gs);
                         prehooks(&node, &mut gs);
-                        self.call(&node, gs, graph)?
+                        self.call(&node, gs, graph, &arrived)?
                     } else {
                         Vec::new()
                     }
@@ -168,7 +168,13 @@ impl Walk {
     }
 
     /// Runs one node: gradients of its inputs, or for a leaf, its own.
-    fn call(&self, node: &Arc<NodeInner>, gs: Arrived, graph: &Reached) -> Result<Vec<Option<Tensor>>> {
+    fn call(
+        &self,
+        node: &Arc<NodeInner>,
+        gs: Arrived,
+        graph: &Reached,
+        arrived: &HashMap<Id, Arrived>,
+    ) -> Result<Vec<Option<Tensor>>> {
         let _running = profile::node(node.name, node.at, node.order);
         match &node.function {
             Function::Accumulate(leaf) => {
@@ -188,12 +194,18 @@ impl Walk {
                 let first = match &gs[0] {
                     Some(g) => g.clone(),
                     None => {
-                        let Output { shape, dtype, device } = &node.outputs[0];
+                        let Output { shape, dtype, device, .. } = &node.outputs[0];
                         full(0.0, shape.clone(), *dtype, device)
                     }
                 };
                 // What the rule records belongs to the line of the forward operation.
-                let call = Call { g: &first, gradients: &gs, saved: &values, needs: &needs };
+                let buffer = |i: usize| {
+                    let edge = node.edges[i].as_ref().filter(|_| !self.create_graph && needs[i])?;
+                    let sum = arrived.get(&Arc::as_ptr(&edge.node))?[edge.output].as_ref()?;
+                    // Whoever else holds it would see the change.
+                    (Arc::strong_count(&sum.0) == 1 && Arc::strong_count(&sum.0.cell) == 1).then(|| sum.clone())
+                };
+                let call = Call { g: &first, gradients: &gs, saved: &values, needs: &needs, buffer: &buffer };
                 let given = in_node(Some(node.name), || at_site(node.at, || rule(call))).map(|gradients| {
                     debug_assert_eq!(gradients.len(), node.edges.len(), "{} gives one gradient per input", node.name);
                     after_hooks(node, &gradients, &gs).unwrap_or(gradients)
@@ -288,7 +300,7 @@ fn fitted(from: &NodeInner, edge: &Edge, g: Tensor) -> Tensor {
             ),
         );
     }
-    g.sum_to(&output.shape).cast(output.dtype)
+    output.typed(&g.sum_to(&output.shape))
 }
 
 /// Adds a gradient to what has arrived at a result of a node.

@@ -1,12 +1,14 @@
 //! Operations of the user's own, with gradients of their own, written in tensor operations.
 
 use crate::autograd::forward_ad::expect_tangent;
+use crate::dtype::DType;
 use crate::error::{Error, Kind, Result, misuse};
 use crate::ops::create::full;
 use crate::shape::Dims;
+use crate::tensor::device::Device;
 use crate::tensor::dual::{below, levels, without_tangents};
 use crate::tensor::mode::{no_grad, site};
-use crate::tensor::node::{Call, Save, record_all};
+use crate::tensor::node::{Call, Edge, Save, record_all};
 use crate::tensor::profile;
 use crate::tensor::{Made, Tensor};
 use parking_lot::Mutex;
@@ -81,12 +83,15 @@ pub trait Function: Send + Sync + 'static {
 }
 
 /// What a [`Function`] shares between forward and backward.
+#[derive(Default)]
 pub struct Context {
     saved: Vec<Tensor>,
     needs: Vec<bool>,
     non_differentiable: Vec<Tensor>,
     dirty: Vec<Tensor>,
     materialize: bool,
+    grad_dtypes: Option<Vec<Option<DType>>>,
+    buffers: Vec<Option<Tensor>>,
 }
 
 impl Context {
@@ -119,6 +124,23 @@ impl Context {
     pub fn set_materialize_grads(&mut self, materialize: bool) {
         self.materialize = materialize;
     }
+
+    /// Says, for each result, in which type backward is given its gradient: that of the result unless this is called,
+    /// whatever type it arrives in for `None`, which also stands for results without gradients.
+    ///
+    /// Source: [torch.autograd.function.FunctionCtx.set_output_grad_dtype](https://docs.pytorch.org/docs/main/generated/torch.autograd.function.FunctionCtx.set_output_grad_dtype.html).
+    pub fn set_output_grad_dtype(&mut self, dtypes: &[Option<DType>]) {
+        self.grad_dtypes = Some(dtypes.to_vec());
+    }
+
+    /// In backward, for each input, the sum of the gradients that have arrived for it from elsewhere so far. Backward may add
+    /// its own in place, and give `None` for that input. There is none, as far as an input is concerned, before anything has
+    /// arrived, where somebody else holds what has, and with `create_graph`.
+    ///
+    /// Source: [torch.autograd.function.FunctionCtx.input_grad_buffers](https://docs.pytorch.org/docs/main/generated/torch.autograd.function.FunctionCtx.input_grad_buffers.html).
+    pub fn input_grad_buffers(&self) -> &[Option<Tensor>] {
+        &self.buffers
+    }
 }
 
 /// Runs an operation of the user's own, and records it.
@@ -132,8 +154,7 @@ impl Context {
 pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     let _operation = profile::operation(function.name());
     let needs = inputs.iter().map(|x| x.requires_grad()).collect();
-    let mut ctx =
-        Context { saved: Vec::new(), needs, non_differentiable: Vec::new(), dirty: Vec::new(), materialize: true };
+    let mut ctx = Context { needs, materialize: true, ..Context::default() };
     let given: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
     let edges: Vec<_> = inputs.iter().map(|x| x.before_function()).collect();
     let results = {
@@ -141,7 +162,17 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
         function.forward(&mut ctx, &given)?
     };
     let tangents = given_tangents(&function, &ctx, &edges)?;
-    let Context { saved, non_differentiable, dirty, materialize, .. } = ctx;
+    let Context { saved, non_differentiable, dirty, materialize, grad_dtypes, .. } = ctx;
+    if let Some(dtypes) = &grad_dtypes {
+        let fits = |(y, dtype): (&Tensor, &Option<DType>)| {
+            let has_gradient = y.dtype().is_float() && !non_differentiable.iter().any(|x| x.is_same(y));
+            dtype.is_none_or(|dtype| has_gradient && dtype.is_float())
+        };
+        if dtypes.len() != results.len() || !results.iter().zip(dtypes).all(fits) {
+            let types: Vec<_> = results.iter().map(Tensor::dtype).collect();
+            misuse("set_output_grad_dtype", format!("{}: {dtypes:?} for results of {types:?}", function.name()));
+        }
+    }
     let among = |list: &[Tensor], x: &Tensor| list.iter().any(|y| y.is_same(x));
     for x in &dirty {
         if !among(&results, x) {
@@ -169,8 +200,9 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
     let recorded = |x| results.iter().position(|y| y.is_same(x)).filter(|_| among(&dirty, x) || !among(&given, x));
     let saves: Vec<Save> = saved.iter().map(|x| Save::Input(recorded(x).map_or(x, |i| &ys[i]))).collect();
     let operands: Vec<&Tensor> = edges.iter().collect();
-    let shapes: Vec<(Dims, crate::DType, crate::Device)> =
-        ys.iter().map(|y| (Dims::from_slice(y.shape()), y.dtype(), y.device())).collect();
+    let asked = |i: usize| grad_dtypes.as_ref().and_then(|dtypes| dtypes[i]);
+    let kinds = ys.iter().enumerate().map(|(i, y)| (asked(i).unwrap_or(y.dtype()), y.device()));
+    let shapes: Vec<(Dims, (DType, Device))> = ys.iter().map(|y| Dims::from_slice(y.shape())).zip(kinds).collect();
     let ys: Vec<&Tensor> = ys.iter().collect();
     let (name, once) = (function.name(), function.once_differentiable());
     let rule = move |call: Call| {
@@ -178,16 +210,16 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             .gradients
             .iter()
             .zip(&shapes)
-            .map(|(g, (shape, dtype, device))| {
+            .map(|(g, (shape, (dtype, device)))| {
                 g.clone().or_else(|| materialize.then(|| full(0.0, shape.clone(), *dtype, device)))
             })
             .collect();
         let ctx = Context {
             saved: call.saved.to_vec(),
             needs: call.needs.to_vec(),
-            non_differentiable: Vec::new(),
-            dirty: Vec::new(),
             materialize,
+            buffers: (0..call.needs.len()).map(call.buffer).collect(),
+            ..Context::default()
         };
         let mut results = {
             let _unrecorded = once.then(no_grad);
@@ -218,6 +250,11 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
                     t.iter().for_each(|t| y.set_tangent(level, expect_tangent("apply", y, t)));
                 }
             }
+        }
+    }
+    for (y, dtype) in ys.iter().zip(grad_dtypes.into_iter().flatten()) {
+        if let Some(Edge { node, output }) = &y.0.meta.lock().grad_fn {
+            let _new = node.outputs[*output].asked.set(dtype);
         }
     }
     let mut seen = Vec::with_capacity(results.len());

@@ -135,7 +135,7 @@ pub fn grad(
     let roots = roots("grad", outputs, &options.grad_outputs)?;
     let mut gradients = Walk::of(options.create_graph, options.retain_graph).run(roots, Goal::Capture(&edges))?;
     for (i, (g, edge)) in gradients.iter_mut().zip(edges.iter().flatten()).enumerate() {
-        let Output { shape, dtype, device } = &edge.node.outputs[edge.output];
+        let Output { shape, dtype, device, .. } = &edge.node.outputs[edge.output];
         if g.is_none() && !unused {
             let shape = shape.as_slice();
             return Err(Error::new(
@@ -274,9 +274,9 @@ fn roots(op: &str, outputs: &[impl TensorOrEdge], given: &[Option<Tensor>]) -> R
                         format!("{op}: the gradient has shape {:?}, the tensor {:?}", g.shape(), y.shape()),
                     ));
                 }
-                g.cast(y.dtype())
+                output.typed(&g)
             }
-            None if y.numel() == 1 => y,
+            None if y.numel() == 1 => output.typed(&y),
             None => {
                 return Err(Error::new(
                     Kind::Graph,

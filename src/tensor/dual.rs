@@ -238,7 +238,7 @@ pub(crate) fn carry(
                     let first = if output == 0 { g.clone() } else { zeros(ys[0]) };
                     let gradients = at_site(at, || {
                         let (_recorded, _as_given) = (recording(), no_autocast());
-                        rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs })
+                        rule(Call { g: &first, gradients: &gradients, saved: &saved, needs: &needs, buffer: &|_| None })
                     });
                     let pairs = gradients?.into_iter().zip(&tangents);
                     let pairs = pairs.filter_map(|(y, tangent)| Some((y?, tangent.clone()?))).collect();

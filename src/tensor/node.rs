@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// A node of the autograd graph: the gradient function of one recorded operation.
 #[derive(Clone)]
@@ -80,6 +80,8 @@ pub(crate) struct Output {
     pub shape: Dims,
     pub dtype: DType,
     pub device: Device,
+    /// The type that a user's rule wants the gradient in instead, or whatever type it has.
+    pub asked: OnceLock<Option<DType>>,
 }
 
 pub(crate) enum Function {
@@ -102,6 +104,8 @@ pub(crate) struct Call<'a> {
     pub saved: &'a [Tensor],
     /// Which inputs want a gradient.
     pub needs: &'a [bool],
+    /// What has arrived for an input from elsewhere, if it may be changed in place.
+    pub buffer: &'a dyn Fn(usize) -> Option<Tensor>,
 }
 
 /// A hook: sees the gradient that has arrived, if any, and may give another in its place.
@@ -222,21 +226,13 @@ impl Drop for CreationHookGuard {
 
 impl Output {
     fn of(y: &Tensor) -> Output {
-        Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device() }
+        Output { shape: Dims::from_slice(y.shape()), dtype: y.dtype(), device: y.device(), asked: OnceLock::new() }
     }
-}
 
-/// The operation that a node is the gradient of: `log_softmax` for `LogSoftmaxBackward0`.
-pub(crate) fn verb(name: &str) -> String {
-    let name = name.split("Backward").next().unwrap_or_default();
-    let mut verb = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && verb.chars().last().is_some_and(char::is_lowercase) {
-            verb.push('_');
-        }
-        verb.extend(c.to_lowercase());
+    /// A gradient in the type that the rule is given it in.
+    pub fn typed(&self, g: &Tensor) -> Tensor {
+        self.asked.get().copied().unwrap_or(Some(self.dtype)).map_or_else(|| g.clone(), |dtype| g.cast(dtype))
     }
-    verb
 }
 
 /// A number larger than that of every node recorded so far, and smaller than those to come.

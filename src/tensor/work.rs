@@ -73,3 +73,16 @@ impl Graph {
         }
     }
 }
+
+/// The operation that a node is the gradient of: `log_softmax` for `LogSoftmaxBackward0`.
+pub(crate) fn verb(name: &str) -> String {
+    let name = name.split("Backward").next().unwrap_or_default();
+    let mut verb = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && verb.chars().last().is_some_and(char::is_lowercase) {
+            verb.push('_');
+        }
+        verb.extend(c.to_lowercase());
+    }
+    verb
+}

@@ -322,7 +322,7 @@ fn legend(svg: &mut String, ys: &[&Tensor], all: &[Node], drawn: usize) {
 
 /// The operation that a node is the gradient of.
 fn verb(node: &Node) -> String {
-    if node.variable().is_some() { "leaf".into() } else { crate::tensor::node::verb(node.name()) }
+    if node.variable().is_some() { "leaf".into() } else { crate::tensor::work::verb(node.name()) }
 }
 
 /// A line, its file without the folders it lies in.

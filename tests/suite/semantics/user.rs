@@ -473,6 +473,55 @@ facts! {
         assert!(!apply(f, &[&x, &c])?[0].requires_grad());
         assert_eq!(*seen.lock().unwrap(), [true, false]);
     }
+    function_says_in_which_type_a_gradient_arrives => |dev| {
+        let types = Arc::new(Mutex::new(Vec::new()));
+        let run = |asked: &'static [Option<DType>]| {
+            let (x, seen) = (t(2.0, dev), types.clone());
+            let f = own(
+                move |ctx, x| {
+                    if !asked.is_empty() {
+                        ctx.set_output_grad_dtype(asked);
+                    }
+                    Ok(vec![(&x[0] * 3.0).cast(DType::F16)])
+                },
+                move |_, g| {
+                    seen.lock().unwrap().push(g.dtype());
+                    Ok(vec![Some(g * 3.0)])
+                },
+            );
+            let y = apply(f, &[&x])?.remove(0);
+            y.retain_grad()?;
+            y.cast(DType::F32).backward()?;
+            assert_eq!((stored(&x), y.dtype()), (vec![3.0], DType::F16));
+            Ok::<_, wgrad::Error>(y.grad().unwrap().dtype())
+        };
+        assert_eq!([run(&[])?, run(&[Some(DType::F32)])?, run(&[None])?], [DType::F16, DType::F32, DType::F16]);
+        assert_eq!(*types.lock().unwrap(), [DType::F16, DType::F32, DType::F16]);
+        raises(catch(|| run(&[None, None])).and_then(|y| y), "[None, None] for results of [F16]");
+        raises(catch(|| run(&[Some(DType::I32)])).and_then(|y| y), "[Some(I32)] for results of [F16]");
+    }
+    function_adds_to_what_has_arrived => |dev| {
+        for (create_graph, shared) in [(false, false), (false, true), (true, false)] {
+            let (x, seen) = (t(2.0, dev), Arc::new(Mutex::new(Vec::new())));
+            let told = seen.clone();
+            let f = own(
+                |_, x| Ok(vec![&x[0] * 3.0]),
+                move |ctx, g| {
+                    let [sum] = ctx.input_grad_buffers() else { unreachable!() };
+                    told.lock().unwrap().push(sum.is_some());
+                    let Some(sum) = sum else { return Ok(vec![Some(g * 3.0)]) };
+                    sum.add_(g * 3.0)?;
+                    Ok(vec![None])
+                },
+            );
+            let y = apply(f, &[&x])?.remove(0);
+            // What arrives from a sum as it is belongs to both of its operands.
+            let z = if shared { y + &x } else { y + &x * 10.0 };
+            let g = grad(&[&z], &[&x], GradOptions { create_graph, ..Default::default() })?.remove(0).unwrap();
+            assert_eq!(g.item()?, if shared { 4.0 } else { 13.0 });
+            assert_eq!(*seen.lock().unwrap(), [!create_graph && !shared], "{create_graph} {shared}");
+        }
+    }
     corner_13 => |dev| {
         let x = t([0.0], dev);
         (&x / &x).backward()?;
