@@ -53,7 +53,10 @@ impl Tensor {
     #[track_caller]
     pub fn var_mean(&self, dims: impl Ints, correction: f64, keepdim: bool) -> (Tensor, Tensor) {
         let dims = axes("var_mean", self.shape(), dims);
-        (self.deviation("var_mean", false, dims.clone(), correction, keepdim), self.mean_dim(&dims[..], keepdim))
+        (
+            self.deviation("var_mean", false, dims.clone(), correction, keepdim),
+            self.mean_named("VarMeanBackward0", dims, keepdim),
+        )
     }
 
     /// [`Tensor::std_dim`] and [`Tensor::mean_dim`] over the same dimensions, all of them for `()`.
@@ -63,13 +66,22 @@ impl Tensor {
     #[track_caller]
     pub fn std_mean(&self, dims: impl Ints, correction: f64, keepdim: bool) -> (Tensor, Tensor) {
         let dims = axes("std_mean", self.shape(), dims);
-        (self.deviation("std_mean", true, dims.clone(), correction, keepdim), self.mean_dim(&dims[..], keepdim))
+        (
+            self.deviation("std_mean", true, dims.clone(), correction, keepdim),
+            self.mean_named("StdMeanBackward0", dims, keepdim),
+        )
     }
 
     /// The variance over dimensions, or its root.
     #[track_caller]
     fn deviation(&self, op: &str, root: bool, dims: Dims, correction: f64, keepdim: bool) -> Tensor {
         self.expect_float(op);
+        let name = match op {
+            "var" => "VarBackward0",
+            "std" => "StdBackward0",
+            "var_mean" => "VarMeanBackward0",
+            _ => "StdMeanBackward0",
+        };
         let divisor = (self.count(&dims) - correction).max(0.0);
         let with_ones = self.kept(&dims);
         let over = dims.clone();
@@ -82,13 +94,13 @@ impl Tensor {
         let rule = centred.clone();
         if !root {
             let definition = || self.rounded_once(variance);
-            return composite("VarBackward0", &[self], &[Save::Input(self)], definition, move |call| {
+            return composite(name, &[self], &[Save::Input(self)], definition, move |call| {
                 let g = call.g.wide().reshape(&with_ones[..]);
                 vec![Some((rule(&call.saved[0].wide()) * (g * (2.0 / divisor))).cast(call.g.dtype()))]
             });
         }
         let definition = || self.rounded_once(|x| variance(x).sqrt());
-        composite("StdBackward0", &[self], &[Save::Input(self), Save::Output], definition, move |call| {
+        composite(name, &[self], &[Save::Input(self), Save::Output], definition, move |call| {
             let wide = |x: &Tensor| x.wide().reshape(&with_ones[..]);
             let (g, y) = (wide(call.g), wide(&call.saved[1]));
             let flat = y.eq(0.0);
