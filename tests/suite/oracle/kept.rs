@@ -3,7 +3,7 @@
 
 use super::call::{Stop, evaluate};
 use super::store::{Oracle, text};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wgrad::autograd::{GradOptions, grad};
 use wgrad::{DType, Device, Result, Tensor};
@@ -91,12 +91,14 @@ fn a_change_in_place_is_refused_or_leaves_the_gradient() {
         let is_kept = KEPT.lines().any(|kept| kept == id) || call.starts_with("x.unfold(");
         let evaluated = || -> Result<(Vec<Tensor>, Inputs, Vec<Tensor>), Stop> {
             let mut inputs = oracle.inputs(case, &dev)?;
-            let leaves = inputs.values().filter(|x| x.requires_grad()).cloned().collect();
+            // In the same order each time.
+            let leaves: BTreeMap<String, Tensor> =
+                inputs.clone().into_iter().filter(|(_, x)| x.requires_grad()).collect();
             for x in inputs.values_mut().filter(|x| x.requires_grad()) {
                 *x = &*x * 1.0;
             }
             let ys = evaluate(call, &case["attrs"], &inputs)?;
-            Ok((leaves, inputs, ys))
+            Ok((leaves.into_values().collect(), inputs, ys))
         };
         let Ok(Ok((.., ys))) = catch_unwind(AssertUnwindSafe(evaluated)) else { continue };
         for (k, second) in (0..ys.len()).filter(|&k| ys[k].requires_grad()).flat_map(|k| [(k, false), (k, true)]) {
