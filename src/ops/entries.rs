@@ -67,7 +67,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_copy(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         let (d, index) = self.expect_entries("index_copy", dim, index, source);
-        self.scatter_named("IndexCopyBackward0", d, &index, &source.shaped_as(&index))
+        self.scatter_named("IndexCopyBackward0", d, &index, source.shaped_as(&index))
     }
 
     /// `y = x` with the entries of one dimension that the index names filled with a number or a 0-d tensor.

@@ -49,24 +49,24 @@ impl Tensor {
     #[track_caller]
     pub fn scatter(&self, dim: isize, index: &Tensor, source: impl Into<Arg>) -> Tensor {
         match source.into() {
-            Arg::Tensor(source) => self.scatter_named("ScatterBackward0", dim, index, &source),
+            Arg::Tensor(source) => self.scatter_named("ScatterBackward0", dim, index, source),
             Arg::Number(x, _) => {
                 let source = Tensor::number(x, self.dtype(), &self.device()).expand(index.shape());
-                self.scatter_named("ScatterBackward1", dim, index, &source)
+                self.scatter_named("ScatterBackward1", dim, index, source)
             }
         }
     }
 
     /// [`Tensor::scatter`] with a node of another name.
     #[track_caller]
-    pub(crate) fn scatter_named(&self, name: &'static str, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
-        let d = self.expect_index("scatter", dim, index, Some(source));
-        if let Some([x, index, source]) = self.as_lists(index, source) {
-            return x.scatter_named(name, 0, &index, &source).reshape(self.shape());
+    pub(crate) fn scatter_named(&self, name: &'static str, dim: isize, index: &Tensor, source: Tensor) -> Tensor {
+        let d = self.expect_index("scatter", dim, index, Some(&source));
+        if let Some([x, index, source]) = self.as_lists(index, &source) {
+            return x.scatter_named(name, 0, &index, source).reshape(self.shape());
         }
-        let y = self.scatter_value(d, index, source, None);
+        let y = self.scatter_value(d, index, &source, None);
         let shape = Dims::from_slice(source.shape());
-        record(y, name, &[self, source], &[Save::Input(index)], move |call| {
+        record(y, name, &[self, &source], &[Save::Input(index)], move |call| {
             let index = &call.saved[0];
             let rest = || call.g.scatter(d as isize, index, 0.0);
             let source = || call.g.gather(d as isize, index).padded_to(&shape);
