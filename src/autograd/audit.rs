@@ -110,7 +110,7 @@ pub fn audit(loss: &Tensor, parameters: &[(&str, &Tensor)]) -> Result<Audit> {
     for node in &nodes {
         add(&node.0.cuts, Some(node));
     }
-    if !loss.requires_grad() {
+    if loss.gradient_edge().is_none() {
         add(&loss.0.meta.lock().cuts.clone(), None);
     }
     let mut found = Vec::with_capacity(parameters.len());

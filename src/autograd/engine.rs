@@ -1,7 +1,7 @@
 //! The walk: later nodes first, each once, when every gradient that flows into it has arrived.
 
 use crate::autograd::anomaly;
-use crate::autograd::hooks::Group;
+use crate::autograd::hooks::{Group, replaced};
 use crate::error::{Result, misuse};
 use crate::ops::create::full;
 use crate::shape::broadcast;
@@ -351,17 +351,6 @@ fn after_hooks(node: &NodeInner, gradients: &[Option<Tensor>], gs: &[Option<Tens
         let before = now.as_deref().unwrap_or(gradients);
         hook(before, gs).map(|new| replaced("register_hook", node, before, new)).or(now)
     })
-}
-
-/// Gradients that a hook gave in the place of others.
-fn replaced(op: &str, node: &NodeInner, old: &[Option<Tensor>], new: Vec<Option<Tensor>>) -> Vec<Option<Tensor>> {
-    if new.len() != old.len() {
-        misuse(
-            op,
-            format!("a hook of {}, recorded at {}, gave {} gradients for {}", node.name, node.at, new.len(), old.len()),
-        );
-    }
-    new
 }
 
 /// The part of the graph a run can reach.

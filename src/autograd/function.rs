@@ -75,8 +75,8 @@ pub trait Function: Send + Sync + 'static {
         node_name(std::any::type_name::<Self>())
     }
 
-    /// Whether `backward` does more than record operations of tensors, so that its results have no derivatives: asking
-    /// for them is an error, and not a wrong number.
+    /// Whether `backward` does more than record operations of tensors, so that its results have no derivatives. As in
+    /// PyTorch, they require grad only if a gradient given to `backward` does, and then asking for more is an error.
     fn once_differentiable(&self) -> bool {
         false
     }
@@ -233,7 +233,7 @@ pub fn apply<F: Function>(mut function: F, inputs: &[&Tensor]) -> Result<Vec<Ten
             let (at, got, wanted) = (site(), results.len(), call.needs.len());
             misuse(name, format!("recorded at {at}, gave {got} gradients for {wanted} inputs"));
         }
-        Ok(if once { refuse_more(name, results, &gradients, call.saved) } else { results })
+        Ok(if once { refuse_more(name, results, &gradients) } else { results })
     };
     match tangents {
         None => record_all(&ys, name, &operands, &saves, rule),
@@ -294,13 +294,8 @@ fn given_tangents<F: Function>(function: &F, ctx: &Context, inputs: &[Tensor]) -
 
 /// The same gradients, whose own derivatives are an error.
 #[track_caller]
-fn refuse_more(
-    name: &'static str,
-    results: Vec<Option<Tensor>>,
-    gradients: &[Option<Tensor>],
-    saved: &[Tensor],
-) -> Vec<Option<Tensor>> {
-    let inputs: Vec<&Tensor> = gradients.iter().flatten().chain(saved).collect();
+fn refuse_more(name: &'static str, results: Vec<Option<Tensor>>, gradients: &[Option<Tensor>]) -> Vec<Option<Tensor>> {
+    let inputs: Vec<&Tensor> = gradients.iter().flatten().collect();
     let refused = |y: Tensor| {
         record_all(&[&y], "OnceDifferentiable", &inputs, &[], move |_| {
             let why = format!("backward: {name} is differentiable once only");

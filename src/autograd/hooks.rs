@@ -326,6 +326,28 @@ pub fn register_any_grad_hook(
     Ok(handle)
 }
 
+/// Gradients that a hook of a node gave in the place of others: as many, each of the same shape and type, or none.
+pub(super) fn replaced(
+    op: &str,
+    node: &NodeInner,
+    old: &[Option<Tensor>],
+    new: Vec<Option<Tensor>>,
+) -> Vec<Option<Tensor>> {
+    let refuse = |why: String| -> ! { misuse(op, format!("a hook of {}, recorded at {}, {why}", node.name, node.at)) };
+    if new.len() != old.len() {
+        refuse(format!("gave {} gradients for {}", new.len(), old.len()));
+    }
+    let kind = |g: &Tensor| format!("{} of shape {:?}", g.dtype(), g.shape());
+    for (old, new) in old.iter().zip(&new) {
+        match (old.as_ref().map(kind), new.as_ref().map(kind)) {
+            (None, Some(new)) => refuse(format!("gave {new} where there is no gradient")),
+            (Some(old), Some(new)) if old != new => refuse(format!("gave {new} for {old}")),
+            _ => {}
+        }
+    }
+    new
+}
+
 /// Calls `f` when the backward that is running on this thread has ended: for use in hooks.
 ///
 /// # Panics

@@ -91,7 +91,7 @@ pub struct GradOptions {
     /// Whether an input that the outputs do not depend on gives `None` instead of an error: only with `materialize_grads`,
     /// unless it is said.
     pub allow_unused: Option<bool>,
-    /// Give zeros for such an input.
+    /// Give zeros for such an input, which require grad with `create_graph`.
     pub materialize_grads: bool,
     /// Each gradient given is a batch of them along a new first dimension, as is each result, in one walk.
     pub is_grads_batched: bool,
@@ -111,8 +111,8 @@ pub struct GradOptions {
 /// ```
 ///
 /// # Errors
-/// If an output needs no gradient or is no scalar and has no gradient given, if an input needs no gradient, or is not part of
-/// the graph (unless `allow_unused`), or if the graph was freed or a saved value changed in place.
+/// If an output needs no gradient or is no scalar and has no gradient given, if there are no inputs, one needs no gradient, or
+/// is not part of the graph (unless `allow_unused`), or if the graph was freed or a saved value changed in place.
 ///
 /// Source: [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
 #[track_caller]
@@ -127,6 +127,9 @@ pub fn grad(
     let unused = options.allow_unused.unwrap_or(options.materialize_grads);
     if options.materialize_grads && !unused {
         return Err(Error::new(Kind::Graph, "grad: materialize_grads gives zeros for what allow_unused refuses"));
+    }
+    if inputs.is_empty() {
+        return Err(Error::new(Kind::Graph, "grad: the list of inputs is empty"));
     }
     let mut edges = Vec::with_capacity(inputs.len());
     for (i, x) in inputs.iter().enumerate() {
@@ -145,8 +148,8 @@ pub fn grad(
                 ),
             ));
         }
-        if options.materialize_grads {
-            g.get_or_insert_with(|| full(0.0, shape.clone(), *dtype, device));
+        if options.materialize_grads && g.is_none() {
+            *g = Some(full(0.0, shape.clone(), *dtype, device).requires_grad_(options.create_graph)?);
         }
     }
     Ok(gradients)

@@ -3,8 +3,8 @@
 use super::trace::{Trace, alike};
 use super::tree::{Outcome, Tree};
 use crate::autograd::engine::{Goal, Walk};
-use crate::autograd::forward_ad::{enter, expect_tangent, with_tangent, without_tangent};
-use crate::error::Result;
+use crate::autograd::forward_ad::{enter, with_tangent, without_tangent};
+use crate::error::{Result, misuse};
 use crate::tensor::Tensor;
 use crate::tensor::mode::{is_grad_enabled, recording};
 use crate::tensor::node::next_order;
@@ -32,10 +32,13 @@ use crate::tensor::node::next_order;
 pub fn jvp<A: Tree, R: Outcome>(f: impl Fn(&A) -> R, x: &A, t: &A) -> Result<(R::Tree, R::Tree)> {
     let inputs = x.tensors();
     let tangents = alike("jvp", "the tangent", &inputs, &t.tensors());
+    if let Some(x) = inputs.iter().find(|x| !x.dtype().is_float()) {
+        misuse("jvp", format!("only floats have tangents, not {} of shape {:?}", x.dtype(), x.shape()));
+    }
     let level = enter();
     let mut duals = Vec::new();
     for (x, t) in inputs.iter().zip(&tangents) {
-        duals.push(with_tangent(x, &expect_tangent("jvp", x, t), level.id()));
+        duals.push(with_tangent(x, t, level.id()));
     }
     let y = f(&x.with(&mut duals.into_iter())).outcome()?;
     let (mut values, mut tangents) = (Vec::new(), Vec::new());

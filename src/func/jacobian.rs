@@ -152,7 +152,7 @@ where
 ///
 /// Source: [torch.func.hessian](https://docs.pytorch.org/docs/stable/generated/torch.func.hessian.html).
 pub fn hessian<A: Each, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -> impl Fn(&A) -> Result<A::Each<A>> {
-    jacfwd(grad(f))
+    jacfwd(grad(zero_dimensional(f)))
 }
 
 /// The value of a function of one element, and its Hessian multiplied by a vector, `H v`: [`jvp`] of [`grad`].
@@ -176,7 +176,7 @@ pub fn hessian<A: Each, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -> impl 
 /// Source: [torch.autograd.functional.hvp](https://docs.pytorch.org/docs/stable/generated/torch.autograd.functional.hvp.html).
 #[track_caller]
 pub fn hvp<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R, x: &A, v: &A) -> Result<(Tensor, A)> {
-    let ((y, _), (_, h)) = jvp(value_and_grad(f), x, v)?;
+    let ((y, _), (_, h)) = jvp(value_and_grad(zero_dimensional(f)), x, v)?;
     Ok((y, h))
 }
 
@@ -191,11 +191,16 @@ pub fn hvp<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R, x: &A, v: &A
 /// Source: [torch.autograd.functional.vhp](https://docs.pytorch.org/docs/stable/generated/torch.autograd.functional.vhp.html).
 #[track_caller]
 pub fn vhp<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R, x: &A, v: &A) -> Result<(Tensor, A)> {
-    let ((y, g), pull) = vjp(value_and_grad(f), x)?;
+    let ((y, g), pull) = vjp(value_and_grad(zero_dimensional(f)), x)?;
     drop(g);
     let zero = y.zeros_like();
     let h = pull(&(zero, v.with(&mut v.tensors().into_iter())))?;
     Ok((y, h))
+}
+
+/// A function of one element as [`grad`] wants it.
+fn zero_dimensional<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -> impl Fn(&A) -> Result<Tensor> {
+    move |x| f(x).outcome().map(|y| if y.numel() == 1 && y.rank() > 0 { y.reshape(()) } else { y })
 }
 
 /// A function that draws random numbers draws them once.

@@ -5,7 +5,7 @@ use super::tree::{Outcome, Tree};
 use crate::error::{Error, Kind, Result};
 use crate::tensor::Tensor;
 
-/// The function that gives the gradient of a function of one element, with respect to all tensors it takes.
+/// The function that gives the gradient of a function with a 0-d result, with respect to all tensors it takes.
 ///
 /// ```
 /// use wgrad::{Device, Tensor, func::grad};
@@ -16,7 +16,7 @@ use crate::tensor::Tensor;
 /// ```
 ///
 /// # Errors
-/// If the function does not give one tensor of one element, or gives an error itself.
+/// If the function does not give one 0-d tensor, or gives an error itself.
 ///
 /// # Panics
 /// If an input holds no floats.
@@ -29,7 +29,7 @@ pub fn grad<A: Tree, R: Outcome<Tree = Tensor>>(f: impl Fn(&A) -> R) -> impl Fn(
     }
 }
 
-/// The function that gives the value of a function of one element and its gradient.
+/// The function that gives the value of a function with a 0-d result and its gradient.
 ///
 /// ```
 /// use wgrad::{Device, Tensor, func::value_and_grad};
@@ -76,9 +76,12 @@ pub fn value_and_grad_aux<A: Tree, B: Tree, R: Outcome<Tree = (Tensor, B)>>(
     move |x| {
         let trace = Trace::of("value_and_grad_aux", &f, x)?;
         let (y, aux) = trace.value();
-        if y.numel() != 1 {
+        if y.rank() != 0 {
             let shape = y.shape();
-            return Err(Error::new(Kind::Graph, format!("value_and_grad_aux: wants one element, not shape {shape:?}")));
+            return Err(Error::new(
+                Kind::Graph,
+                format!("value_and_grad_aux: wants a 0-d tensor, not shape {shape:?}"),
+            ));
         }
         let nothing = aux.tensors().into_iter().map(|aux| aux.zeros_like());
         let g = trace.pull(&[y.ones_like()].into_iter().chain(nothing).collect::<Vec<_>>(), false)?;

@@ -55,15 +55,15 @@ impl<A: Tree, B: Tree> Trace<A, B> {
         self.tracked
     }
 
-    /// The one tensor of the result, which must have one element.
+    /// The gradient of the one tensor of the result, which must be 0-d, by itself.
     pub fn scalar(&self, op: &str) -> Result<Tensor> {
         match &self.outputs[..] {
-            [y] if y.numel() == 1 => Ok(y.ones_like()),
+            [y] if y.rank() == 0 => Ok(y.ones_like()),
             outputs => {
                 let shapes: Vec<&[usize]> = outputs.iter().map(Tensor::shape).collect();
                 Err(Error::new(
                     Kind::Graph,
-                    format!("{op}: the function must give one tensor of one element, not shapes {shapes:?}"),
+                    format!("{op}: the function must give one 0-d tensor, not shapes {shapes:?}"),
                 ))
             }
         }

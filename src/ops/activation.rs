@@ -86,7 +86,17 @@ impl Tensor {
             misuse("glu", format!("dimension {dim} of shape {:?} has no halves", self.shape()));
         }
         let half = self.shape()[d] / 2;
-        self.narrow(d as isize, 0, half) * self.narrow(d as isize, half, half).sigmoid()
+        let halves = move |x: &Tensor| [0, half].map(|start| x.narrow(d as isize, start, half));
+        let definition = || {
+            let [a, b] = halves(self);
+            a * b.sigmoid()
+        };
+        composite("GluBackward0", &[self], &[Save::Input(self)], definition, move |call| {
+            let ([a, b], g) = (halves(&call.saved[0].wide()), call.g.wide());
+            let gate = b.sigmoid();
+            let by_gate = &g * a * &gate * (1.0 - &gate);
+            vec![Some(Tensor::cat(&[g * gate, by_gate], d as isize).cast(call.g.dtype()))]
+        })
     }
 
     /// [`Tensor::leaky_relu`] with the slope as a weight: one for all, or one for each channel (dimension 1). Derivatives:

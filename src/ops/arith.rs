@@ -2,9 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Result, misuse};
+use crate::ops::composite::{composite, fit};
 use crate::ops::map::{Arg, map, result_type};
 use crate::ops::scalar::rows;
 use crate::tensor::Tensor;
+use crate::tensor::node::Save;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
 
 macro_rules! operators {
@@ -85,6 +87,11 @@ fn summed(terms: [&Tensor; 3], factor: Arg) -> (DType, Arg) {
         Arg::Tensor(x) => (result_type(terms.map(Arg::from).iter().chain([&Arg::from(&x)])), x.wide().into()),
         number => (dtype, number),
     }
+}
+
+/// Saved tensors in the types that arithmetic runs in.
+fn wide(saved: &[Tensor]) -> Vec<Tensor> {
+    saved.iter().map(Tensor::wide).collect()
 }
 
 impl Tensor {
@@ -269,18 +276,38 @@ impl Tensor {
     pub fn lerp(&self, end: &Tensor, weight: impl Into<Arg>) -> Tensor {
         let weight = weight.into();
         let dtype = result_type([self.into(), end.into(), weight.clone()].iter());
-        let (start, end) = (self.wide(), end.wide());
-        let way = &end - &start;
-        // From the nearer end, so that rounding cannot miss it.
-        let y = match weight {
-            Arg::Number(w, _) if w.abs() < 0.5 => start + way * w,
-            Arg::Number(w, _) => end - way * (1.0 - w),
-            Arg::Tensor(w) => {
-                let w = w.wide();
-                Tensor::where_(&w.abs().lt(0.5), start + &way * &w, end - &way * (1.0 - &w))
-            }
+        let definition = || {
+            let (start, end) = (self.wide(), end.wide());
+            let way = &end - &start;
+            // From the nearer end, so that rounding cannot miss it.
+            let y = match &weight {
+                Arg::Number(w, _) if w.abs() < 0.5 => start + way * *w,
+                Arg::Number(w, _) => end - way * (1.0 - w),
+                Arg::Tensor(w) => {
+                    let w = w.wide();
+                    Tensor::where_(&w.abs().lt(0.5), start + &way * &w, end - &way * (1.0 - &w))
+                }
+            };
+            y.cast(dtype)
         };
-        y.cast(dtype)
+        let [fit_start, fit_end] = [self, end].map(fit);
+        match &weight {
+            &Arg::Number(w, _) => composite("LerpBackward0", &[self, end], &[], definition, move |call| {
+                let g = call.g.wide();
+                vec![call.needs[0].then(|| fit_start(&g * (1.0 - w))), call.needs[1].then(|| fit_end(&g * w))]
+            }),
+            Arg::Tensor(w) => {
+                let (inputs, fit_weight) = ([self, end, w], fit(w));
+                composite("LerpBackward1", &inputs, &inputs.map(Save::Input), definition, move |call| {
+                    let (g, x) = (call.g.wide(), wide(call.saved));
+                    vec![
+                        call.needs[0].then(|| fit_start(&g * (1.0 - &x[2]))),
+                        call.needs[1].then(|| fit_end(&g * &x[2])),
+                        call.needs[2].then(|| fit_weight(&g * (&x[1] - &x[0]))),
+                    ]
+                })
+            }
+        }
     }
 
     /// `x + value a b`, narrow floats rounded once; of integers, a number as `value` is cut off to one. Derivatives: 1,
@@ -288,7 +315,17 @@ impl Tensor {
     #[track_caller]
     pub fn addcmul(&self, a: &Tensor, b: &Tensor, value: impl Into<Arg>) -> Tensor {
         let (dtype, value) = summed([self, a, b], value.into());
-        (self.wide() + a.wide() * value * b.wide()).cast(dtype)
+        let definition = || (self.wide() + a.wide() * value.clone() * b.wide()).cast(dtype);
+        let &Arg::Number(value, _) = &value else { return definition() };
+        let ([fit_x, fit_a, fit_b], saves) = ([self, a, b].map(fit), [a, b].map(Save::Input));
+        composite("AddcmulBackward0", &[self, a, b], &saves, definition, move |call| {
+            let (g, x) = (call.g.wide(), wide(call.saved));
+            vec![
+                call.needs[0].then(|| fit_x(g.clone())),
+                call.needs[1].then(|| fit_a(&g * value * &x[1])),
+                call.needs[2].then(|| fit_b(&g * value * &x[0])),
+            ]
+        })
     }
 
     /// `x + value a / b`, narrow floats rounded once. Derivatives: 1, `value / b` and `-value a / b²`.
@@ -301,7 +338,18 @@ impl Tensor {
             misuse("addcdiv", format!("divides floats, not {} by {} elements; cast them", a.dtype(), b.dtype()));
         }
         let (dtype, value) = summed([self, a, b], value.into());
-        (self.wide() + a.wide() * value / b.wide()).cast(dtype)
+        let definition = || (self.wide() + a.wide() * value.clone() / b.wide()).cast(dtype);
+        let &Arg::Number(value, _) = &value else { return definition() };
+        let ([fit_x, fit_a, fit_b], saves) = ([self, a, b].map(fit), [a, b].map(Save::Input));
+        composite("AddcdivBackward0", &[self, a, b], &saves, definition, move |call| {
+            let (g, x) = (call.g.wide(), wide(call.saved));
+            let by_a = || &g * value / &x[1];
+            vec![
+                call.needs[0].then(|| fit_x(g.clone())),
+                call.needs[1].then(|| fit_a(by_a())),
+                call.needs[2].then(|| fit_b(-by_a() * (&x[0] / &x[1]))),
+            ]
+        })
     }
 
     /// `x` with NaN and the infinities replaced by numbers; the infinities by the largest and the smallest number of the
@@ -316,8 +364,13 @@ impl Tensor {
             DType::Bool | DType::U32 | DType::I32 => return self.copy(),
         };
         let (high, low) = (posinf.into().unwrap_or(largest), neginf.into().unwrap_or(-largest));
-        let finite = Tensor::where_(&self.isposinf(), high, Tensor::where_(&self.isneginf(), low, self));
-        Tensor::where_(&self.isnan(), nan, finite)
+        let definition = || {
+            let finite = Tensor::where_(&self.isposinf(), high, Tensor::where_(&self.isneginf(), low, self));
+            Tensor::where_(&self.isnan(), nan, finite)
+        };
+        composite("NanToNumBackward0", &[self], &[Save::Input(self)], definition, |call| {
+            vec![Some(Tensor::where_(&call.saved[0].isfinite(), call.g, 0.0))]
+        })
     }
 
     /// Whether `|a - b| ≤ atol + rtol |b|`, element by element; infinities are close to themselves, and NaN to NaN if

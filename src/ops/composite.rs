@@ -3,6 +3,7 @@
 //! The definition is what every device computes. A rule is only a shorter way to the same gradient: with
 //! [`by_definition`] the rules are left out, and a test compares the two.
 
+use crate::shape::Dims;
 use crate::tensor::Tensor;
 use crate::tensor::dual::without_tangents;
 use crate::tensor::mode::{at_site, no_grad, site};
@@ -26,6 +27,12 @@ pub fn by_definition<T>(f: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(BY_DEFINITION.replace(true));
     f()
+}
+
+/// What makes of a gradient one that fits an operand: of its shape, which may have been broadcast, and of its type.
+pub(crate) fn fit(x: &Tensor) -> impl Fn(Tensor) -> Tensor + Send + Sync + use<> {
+    let (shape, dtype) = (Dims::from_slice(x.shape()), x.dtype());
+    move |g| g.sum_to(&shape).cast(dtype)
 }
 
 /// Computes a definition, and records the rule as its gradient.

@@ -1,6 +1,7 @@
 //! Diagonals and triangles of matrices.
 
 use crate::error::misuse;
+use crate::ops::composite::composite;
 use crate::ops::create::{Options, full};
 use crate::ops::ranges::iota;
 use crate::shape::{Dims, axis};
@@ -106,7 +107,7 @@ impl Tensor {
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Tensor {
         let above = self.places_above("tril").gt(offset as i64);
-        Tensor::where_(&above, Tensor::number(0.0, self.dtype(), &self.device()), self)
+        self.zero_where("TrilBackward0", above, move |g| g.tril(offset))
     }
 
     /// The elements on and above diagonal `offset` of each matrix in the last two dimensions, 0 below.
@@ -117,7 +118,18 @@ impl Tensor {
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Tensor {
         let below = self.places_above("triu").lt(offset as i64);
-        Tensor::where_(&below, Tensor::number(0.0, self.dtype(), &self.device()), self)
+        self.zero_where("TriuBackward0", below, move |g| g.triu(offset))
+    }
+
+    #[track_caller]
+    fn zero_where(
+        &self,
+        name: &'static str,
+        mask: Tensor,
+        rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    ) -> Tensor {
+        let definition = || Tensor::where_(&mask, Tensor::number(0.0, self.dtype(), &self.device()), self);
+        composite(name, &[self], &[], definition, move |call| vec![Some(rule(call.g))])
     }
 
     /// How far above the diagonal each element of a matrix is.

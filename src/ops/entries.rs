@@ -29,7 +29,7 @@ impl Tensor {
         if self.rank() == 0 {
             return self.gather(0, &index.reshape(()));
         }
-        self.gathered("IndexSelectBackward0", d as isize, &self.entries(d, index))
+        self.gathered("IndexSelectBackward0", d as isize, &self.entries(d, index), true)
     }
 
     /// `y = x`, then `alpha source` added to the entries of one dimension that the index names, entry by entry.
@@ -53,7 +53,7 @@ impl Tensor {
     pub fn index_add(&self, dim: isize, index: &Tensor, source: &Tensor, alpha: f64) -> Tensor {
         let (d, index) = self.expect_entries("index_add", dim, index, source);
         let scaled = if alpha == 1.0 { source.clone() } else { source.mul(Arg::from(alpha).of(self.dtype())) };
-        self.scatter_add(d, &index, &scaled.reshape(index.shape()))
+        self.scatter_add_named("IndexAddBackward0", d, &index, &scaled.shaped_as(&index))
     }
 
     /// `y = x` with the entries of one dimension that the index names replaced by those of the source.
@@ -67,7 +67,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_copy(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         let (d, index) = self.expect_entries("index_copy", dim, index, source);
-        self.scatter(d, &index, source.reshape(index.shape()))
+        self.scatter_named("IndexCopyBackward0", d, &index, source.shaped_as(&index))
     }
 
     /// `y = x` with the entries of one dimension that the index names filled with a number or a 0-d tensor.
@@ -81,14 +81,15 @@ impl Tensor {
     #[track_caller]
     pub fn index_fill(&self, dim: isize, index: &Tensor, value: impl Into<Arg>) -> Tensor {
         let d = self.expect_list("index_fill", dim, index);
-        let value = self.filling("index_fill", value.into());
+        let value = value.into();
         if self.rank() == 0 {
-            return self.scatter(0, index, value.expanded(index.shape()));
+            return self.scatter(0, index, self.filling("index_fill", value).expanded(index.shape()));
         }
         // Chosen by a mask, so that an entry named twice counts once in the gradient of the value.
         let index = index.wrapped(self.shape()[d]);
         let (index, nowhere) = (self.entries(d, &index), self.untracked().zeros_like().cast(DType::Bool));
-        Tensor::where_(&nowhere.scatter(d as isize, &index, true), value, self)
+        let mask = nowhere.scatter(d as isize, &index, true);
+        self.fill_where("index_fill", ["IndexFillBackward0", "IndexFillBackward1"], &mask, value)
     }
 
     /// [`Tensor::scatter_reduce`] over the entries of one dimension that the index names, entry by entry.
@@ -110,7 +111,13 @@ impl Tensor {
         include_self: bool,
     ) -> Tensor {
         let (d, index) = self.expect_entries("index_reduce", dim, index, source);
-        self.scatter_reduce(d, &index, &source.reshape(index.shape()), combine, include_self)
+        self.scatter_reduce(d, &index, &source.shaped_as(&index), combine, include_self)
+    }
+
+    /// Reshaped where the shapes differ.
+    #[track_caller]
+    fn shaped_as(&self, other: &Tensor) -> Tensor {
+        if self.shape() == other.shape() { self.clone() } else { self.reshape(other.shape()) }
     }
 
     /// A number or a 0-d tensor as a tensor of this one's dtype.

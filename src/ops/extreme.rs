@@ -85,27 +85,19 @@ impl Tensor {
     /// If the dimension is out of range or has no elements.
     #[track_caller]
     pub fn max_dim(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        self.extreme_dim("max_dim", Fold::Max, dim, keepdim)
+        self.extreme_dim("max_dim", "MaxBackward0", Fold::Max, dim, keepdim)
     }
 
     /// The smallest elements over one dimension, and where they are; otherwise as [`Tensor::max_dim`].
     #[track_caller]
     pub fn min_dim(&self, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
-        self.extreme_dim("min_dim", Fold::Min, dim, keepdim)
+        self.extreme_dim("min_dim", "MinBackward0", Fold::Min, dim, keepdim)
     }
 
     #[track_caller]
-    fn extreme_dim(&self, op: &str, fold: Fold, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
+    fn extreme_dim(&self, op: &str, name: &'static str, fold: Fold, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
         let d = axis(op, self.shape(), dim);
-        let indices = self.arg_extreme(op, fold, Some(dim), true);
-        if self.rank() == 0 {
-            return (self.reshape(()), indices);
-        }
-        let values = self.gather(d as isize, &indices);
-        match keepdim {
-            true => (values, indices),
-            false => (values.squeeze(d as isize), indices.squeeze(d as isize)),
-        }
+        self.picked(name, d, self.arg_extreme(op, fold, Some(dim), true), keepdim)
     }
 
     /// Where the largest element is, along one dimension or, without one, in row-major order of all; the first one

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::misuse;
+use crate::ops::composite::composite;
 use crate::ops::create::full;
 use crate::ops::map::{cast_operand, record_value};
 use crate::ops::op::Op;
@@ -32,12 +33,12 @@ impl Tensor {
     /// If the shapes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn gather(&self, dim: isize, index: &Tensor) -> Tensor {
-        self.gathered("GatherBackward0", dim, index)
+        self.gathered("GatherBackward0", dim, index, true)
     }
 
-    /// [`Tensor::gather`] with a node of another name.
+    /// [`Tensor::gather`] with a node of another name, which may drop the dimension where the index has one place.
     #[track_caller]
-    pub(crate) fn gathered(&self, name: &'static str, dim: isize, index: &Tensor) -> Tensor {
+    pub(crate) fn gathered(&self, name: &'static str, dim: isize, index: &Tensor, keepdim: bool) -> Tensor {
         let d = self.expect_index("gather", dim, index, None);
         if self.rank().min(index.rank()) == 0 {
             return self.reshape(-1).gather(0, &index.reshape(-1)).reshape(index.shape());
@@ -50,9 +51,11 @@ impl Tensor {
             record_value(Op::Gather { dim: d }, operands, Dims::from_slice(index.shape()), compute, &self.device());
         let y = Tensor::from_value(value).cast_value(dtype);
         let shape = Dims::from_slice(self.shape());
+        let y = if keepdim { y } else { y.alias(y.0.layout.squeeze(&[d])) };
         record(y, name, &[self], &[Save::Input(index)], move |call| {
             let zeros = full(0.0, shape.clone(), call.g.dtype(), &call.g.device());
-            vec![Some(zeros.scatter_add(d as isize, &call.saved[0], call.g))]
+            let g = if keepdim { call.g.clone() } else { call.g.unsqueeze(d as isize) };
+            vec![Some(zeros.scatter_add(d as isize, &call.saved[0], &g))]
         })
     }
 
@@ -79,7 +82,12 @@ impl Tensor {
         if self.numel() == 0 && index.numel() > 0 {
             misuse("take", format!("{:?} has no elements for the index {:?}", self.shape(), index.shape()));
         }
-        self.ravel().gather(0, &index.ravel().wrapped(self.numel())).reshape(index.shape())
+        let (shape, places) = (Dims::from_slice(self.shape()), index.ravel().wrapped(self.numel()));
+        let definition = || self.ravel().gather(0, &places).reshape(index.shape());
+        composite("TakeBackward0", &[self], &[Save::Input(&places)], definition, move |call| {
+            let zeros = full(0.0, Dims::from_elem(shape.iter().product(), 1), call.g.dtype(), &call.g.device());
+            vec![Some(zeros.scatter_add(0, &call.saved[0], &call.g.ravel()).reshape(&shape[..]))]
+        })
     }
 
     /// [`Tensor::gather`] where the other dimensions of the two broadcast; without a dimension, from the list of all

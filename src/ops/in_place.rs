@@ -356,8 +356,10 @@ impl Tensor {
     #[track_caller]
     pub fn detach(&self) -> Tensor {
         let y = self.untracked();
-        let own = || self.0.meta.lock().cuts.clone();
-        y.0.meta.lock().cuts = if self.requires_grad() { Cuts::at(CutBy::Detach, site()) } else { own() };
+        // A view that was made where nothing was recorded requires grad, and has nothing left to cut.
+        let cuts = Cuts::of(&[self]);
+        let is_cut_here = cuts.lines().is_empty() && self.requires_grad();
+        y.0.meta.lock().cuts = if is_cut_here { Cuts::at(CutBy::Detach, site()) } else { cuts };
         y
     }
 
@@ -366,7 +368,7 @@ impl Tensor {
         self.alias(self.0.layout.clone())
     }
 
-    /// A leaf of its own, with the same elements, that requires grad if this one does.
+    /// A leaf of its own, with the same elements and gradient, that requires grad if this one does.
     ///
     /// # Errors
     /// If this is no leaf: [`Tensor::copy`] has a history, and [`Tensor::detach`] none.
@@ -375,6 +377,12 @@ impl Tensor {
             let shape = self.shape();
             return Err(Error::new(Kind::Graph, format!("deep_copy: only leaves, not a result of shape {shape:?}")));
         }
-        self.untracked().copy().requires_grad_(self.requires_grad())
+        let y = self.untracked().copy().requires_grad_(self.requires_grad())?;
+        let grad = self.grad().map(|g| g.untracked().copy());
+        let grad_dtype = self.0.meta.lock().grad_dtype;
+        let mut meta = y.0.meta.lock();
+        (meta.grad, meta.grad_dtype) = (grad, grad_dtype);
+        drop(meta);
+        Ok(y)
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::dtype::DType;
 use crate::error::{Result, misuse};
+use crate::ops::composite::{composite, fit};
 use crate::ops::map::Arg;
 use crate::shape::{Dims, Layout, broadcast};
 use crate::tensor::Tensor;
+use crate::tensor::node::Save;
 
 impl Tensor {
     /// A number or 0-d tensor where the mask is true, this tensor elsewhere; the two broadcast.
@@ -22,7 +24,21 @@ impl Tensor {
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Arg>) -> Tensor {
         self.expect_mask("masked_fill", mask);
-        Tensor::where_(mask, self.filling("masked_fill", value.into()), self)
+        self.fill_where("masked_fill", ["MaskedFillBackward0", "MaskedFillBackward1"], mask, value.into())
+    }
+
+    /// A value where the mask is true; the first name is the node's beside a number.
+    #[track_caller]
+    pub(crate) fn fill_where(&self, op: &str, names: [&'static str; 2], mask: &Tensor, value: Arg) -> Tensor {
+        let name = names[matches!(value, Arg::Tensor(_)) as usize];
+        let value = &self.filling(op, value);
+        let (own, others) = (fit(self), fit(value));
+        let definition = || Tensor::where_(mask, value, self);
+        composite(name, &[self, value], &[Save::Input(mask)], definition, move |call| {
+            let (g, mask) = (call.g, &call.saved[0]);
+            let value = || others(Tensor::where_(mask, g, 0.0));
+            vec![call.needs[0].then(|| own(Tensor::where_(mask, 0.0, g))), call.needs[1].then(value)]
+        })
     }
 
     /// The elements where the mask is true as a list in row-major order; the two broadcast.
@@ -44,7 +60,7 @@ impl Tensor {
     pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
         let shape = self.expect_mask("masked_select", mask);
         let (x, mask) = (self.expanded(&shape).ravel(), mask.expanded(&shape).ravel());
-        Ok(x.index_select(0, &mask.nonzero_tuple()?[0]))
+        Ok(x.gathered("MaskedSelectBackward0", 0, &mask.nonzero_tuple()?[0], true))
     }
 
     /// This tensor with the elements where the mask is true replaced by those of the source, in row-major order; this

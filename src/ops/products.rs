@@ -1,11 +1,13 @@
 //! Products of vectors and matrices by their names, and what is made of them.
 
 use crate::error::misuse;
+use crate::ops::composite::composite;
 use crate::ops::contract::{Labels, contract};
+use crate::ops::create::full;
 use crate::ops::distance::pair;
 use crate::shape::{Dims, Ints, axis};
-use crate::tensor::Tensor;
 use crate::tensor::autocast::no_autocast;
+use crate::tensor::{Replay, Tensor};
 
 /// Which dimensions [`Tensor::tensordot`] sums over: so many (the last of one operand with the first of the other), or a list
 /// for each.
@@ -295,7 +297,18 @@ impl Tensor {
             misuse("trace", format!("{:?} is no matrix", self.shape()));
         }
         let _as_given = no_autocast();
-        self.diagonal(0, 0, 1).sum()
+        let shape = Dims::from_slice(self.shape());
+        composite(
+            "TraceBackward0",
+            &[self],
+            &[],
+            || self.diagonal(0, 0, 1).sum(),
+            move |call| {
+                let zeros = full(0.0, shape.clone(), call.g.dtype(), &call.g.device());
+                let diagonal = Replay::new(|x: &Tensor| x.diagonal(0, 0, 1));
+                vec![Some(zeros.write(diagonal, &call.g.expand(shape[0].min(shape[1]))))]
+            },
+        )
     }
 
     /// The cross product of vectors of three elements along `dim`; the other dimensions broadcast.

@@ -76,7 +76,8 @@ impl Tensor {
         let _operation = profile::operation("median");
         let (y, _) = self.untracked().reshape(-1).middle_along(op, numbers_only, 0, false);
         let (y, over, with_ones) = (y.reshape(&self.kept(&dims)[..]), dims.clone(), self.kept(&dims));
-        self.folded("MedianBackward0", y, dims, false, &[Save::Input(self), Save::Output], move |g, saved| {
+        let name = if numbers_only { "NanmedianBackward0" } else { "MedianBackward0" };
+        self.folded(name, y, dims, false, &[Save::Input(self), Save::Output], move |g, saved| {
             shared(g, &saved[0], &saved[1].reshape(&with_ones[..]), &over, true)
         })
     }
@@ -84,8 +85,9 @@ impl Tensor {
     #[track_caller]
     fn middle_along(&self, op: &str, numbers_only: bool, dim: isize, keepdim: bool) -> (Tensor, Tensor) {
         let d = axis(op, self.shape(), dim);
+        let name = if numbers_only { "NanmedianBackward1" } else { "MedianBackward1" };
         if self.rank() == 0 {
-            return (self.reshape(()), full(0.0, Dims::new(), DType::I32, &self.device()));
+            return self.picked(name, d, full(0.0, Dims::new(), DType::I32, &self.device()), keepdim);
         }
         let n = self.shape()[d];
         if n == 0 {
@@ -95,7 +97,7 @@ impl Tensor {
         let numbers = self.numbers(d);
         let place = (&numbers - 1).div_trunc(2);
         let place = if numbers_only { place } else { Tensor::where_(&numbers.eq(n), place, numbers) };
-        self.picked(d, self.untracked().argsort(d as isize, false).gather(d as isize, &place), keepdim)
+        self.picked(name, d, self.untracked().argsort(d as isize, false).gather(d as isize, &place), keepdim)
     }
 
     /// How many elements along a dimension are numbers.

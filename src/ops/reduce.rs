@@ -256,8 +256,14 @@ impl Tensor {
     pub fn nansum(&self, dims: impl Ints, keepdim: bool) -> Tensor {
         let dims = axes("nansum", self.shape(), dims);
         let _as_given = no_autocast();
-        let x = if self.dtype().is_float() { Tensor::where_(&self.isnan(), 0.0, self) } else { self.clone() };
-        x.sum_named("SumBackward1", dims, keepdim)
+        if !self.dtype().is_float() {
+            return self.sum_named("NansumBackward0", dims, keepdim);
+        }
+        let with_ones = self.kept(&dims);
+        let definition = || Tensor::where_(&self.isnan(), 0.0, self).sum_named("SumBackward1", dims, keepdim);
+        composite("NansumBackward0", &[self], &[Save::Input(self)], definition, move |call| {
+            vec![Some(Tensor::where_(&call.saved[0].isnan(), 0.0, call.g.reshape(&with_ones[..])))]
+        })
     }
 
     /// The mean over dimensions of the elements that are numbers, all dimensions for `()`; NaN where none is.

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::error::{Result, misuse};
+use crate::ops::composite::composite;
 use crate::shape::{Dims, Ints, sizes};
 use crate::tensor::Tensor;
 
@@ -41,9 +42,15 @@ impl Tensor {
             wide.extend([times, n]);
             joined.push(times * n);
         }
-        let y = self.reshape(&apart[..]).expand(&wide[..]).reshape(&joined[..]);
-        // Repeating is a copy, also once.
-        if y.shares_storage(self) { y.copy() } else { y }
+        let definition = || {
+            let y = self.reshape(&apart[..]).expand(&wide[..]).reshape(&joined[..]);
+            // Repeating is a copy, also once.
+            if y.shares_storage(self) { y.copy() } else { y }
+        };
+        let (from, apart, wide) = (Dims::from_slice(self.shape()), apart.clone(), wide.clone());
+        composite("RepeatBackward0", &[self], &[], definition, move |call| {
+            vec![Some(call.g.reshape(&wide[..]).sum_to(&apart).reshape(&from[..]))]
+        })
     }
 
     /// [`Tensor::repeat`] with 1 for the dimensions in front that are left out.

@@ -155,7 +155,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn squeeze(&self, dims: impl Ints) -> Tensor {
-        let mut dims = axes("squeeze", self.shape(), dims);
+        let given = dims.ints();
+        let name = ["SqueezeBackward0", "SqueezeBackward1", "SqueezeBackward2"][given.len().min(2)];
+        let mut dims = axes("squeeze", self.shape(), &given[..]);
         dims.retain(|d| self.shape()[*d] == 1);
         let layout = self.0.layout.squeeze(&dims);
         let from = Dims::from_slice(self.shape());
@@ -163,7 +165,7 @@ impl Tensor {
             true => x.clone(),
             false => x.squeeze(&dims[..]),
         };
-        self.viewed("SqueezeBackward0", layout, replay, move |g| g.reshape(&from[..]))
+        self.viewed(name, layout, replay, move |g| g.reshape(&from[..]))
     }
 
     /// A new dimension of size 1 at place `dim`.

@@ -167,7 +167,7 @@ impl Tensor {
         let extreme = scan(kind, &[&x], d);
         // What equals the extreme so far is where it was found last.
         let indices = scan(Scan::Max, &[&Tensor::where_(&x.same(&extreme), x.places_along(d), 0)], d);
-        (self.gathered(name, d as isize, &indices), indices)
+        (self.gathered(name, d as isize, &indices, true), indices)
     }
 
     /// Bools as integers, whose sums count them.

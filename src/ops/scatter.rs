@@ -49,18 +49,26 @@ impl Tensor {
     /// If the shapes or dtypes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn scatter(&self, dim: isize, index: &Tensor, source: impl Into<Arg>) -> Tensor {
-        let source = match source.into() {
-            Arg::Tensor(source) => source,
-            Arg::Number(x, _) => Tensor::number(x, self.dtype(), &self.device()).expand(index.shape()),
-        };
+        match source.into() {
+            Arg::Tensor(source) => self.scatter_named("ScatterBackward0", dim, index, source),
+            Arg::Number(x, _) => {
+                let source = Tensor::number(x, self.dtype(), &self.device()).expand(index.shape());
+                self.scatter_named("ScatterBackward1", dim, index, source)
+            }
+        }
+    }
+
+    /// [`Tensor::scatter`] with a node of another name.
+    #[track_caller]
+    pub(crate) fn scatter_named(&self, name: &'static str, dim: isize, index: &Tensor, source: Tensor) -> Tensor {
         let d = self.expect_index("scatter", dim, index, Some(&source));
         if let Some([x, index, source]) = self.as_lists(index, &source) {
-            return x.scatter(0, &index, &source).reshape(self.shape());
+            return x.scatter_named(name, 0, &index, source).reshape(self.shape());
         }
         let _operation = profile::operation("scatter");
         let y = self.scatter_value(d, index, &source, None);
         let shape = Dims::from_slice(source.shape());
-        record(y, "ScatterBackward0", &[self, &source], &[Save::Input(index)], move |call| {
+        record(y, name, &[self, &source], &[Save::Input(index)], move |call| {
             let index = &call.saved[0];
             let rest = || call.g.scatter(d as isize, index, 0.0);
             let source = || call.g.gather(d as isize, index).padded_to(&shape);
@@ -86,15 +94,21 @@ impl Tensor {
     /// If the shapes or dtypes do not fit, or the index holds no integers.
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
+        self.scatter_add_named("ScatterAddBackward0", dim, index, source)
+    }
+
+    /// [`Tensor::scatter_add`] with a node of another name.
+    #[track_caller]
+    pub(crate) fn scatter_add_named(&self, name: &'static str, dim: isize, index: &Tensor, source: &Tensor) -> Tensor {
         let [x, source] = &Tensor::widest([self, source]);
         let d = x.expect_index("scatter_add", dim, index, Some(source));
         if let Some([a, index, source]) = x.as_lists(index, source) {
-            return a.scatter_add(0, &index, &source).reshape(x.shape());
+            return a.scatter_add_named(name, 0, &index, &source).reshape(x.shape());
         }
         let _operation = profile::operation("scatter_add");
         let y = x.scatter_value(d, index, source, Some(Fold::Sum));
         let shape = Dims::from_slice(source.shape());
-        record(y, "ScatterAddBackward0", &[x, source], &[Save::Input(index)], move |call| {
+        record(y, name, &[x, source], &[Save::Input(index)], move |call| {
             let source = || call.g.gather(d as isize, &call.saved[0]).padded_to(&shape);
             vec![call.needs[0].then(|| call.g.clone()), call.needs[1].then(source)]
         })

@@ -113,7 +113,7 @@ impl Tensor {
     pub fn sort(&self, dim: isize, descending: bool) -> (Tensor, Tensor) {
         axis("sort", self.shape(), dim);
         let places = self.argsort(dim, descending);
-        (self.gathered("SortBackward0", dim, &places), places)
+        (self.gathered("SortBackward0", dim, &places, true), places)
     }
 
     /// The elements along dimension 0 in ascending order: the values of [`Tensor::sort`].
@@ -143,7 +143,7 @@ impl Tensor {
         let places = self.argsort(dim, largest);
         let places = if self.rank() == 0 { places.reshape(1).narrow(0, 0, k) } else { places.narrow(dim, 0, k) };
         let places = if self.rank() == 0 && k == 1 { places.reshape(()) } else { places };
-        (self.gathered("TopkBackward0", dim, &places), places)
+        (self.gathered("TopkBackward0", dim, &places, true), places)
     }
 
     /// The `k`-th smallest element along one dimension, the first being `k = 1`, and where it is.
@@ -158,7 +158,12 @@ impl Tensor {
             misuse("kthvalue", format!("there is no element {k} along dimension {d} of {:?}", self.shape()));
         }
         let places = self.argsort(dim, false);
-        self.picked(d, if self.rank() == 0 { places } else { places.narrow(dim, k - 1, 1) }, keepdim)
+        self.picked(
+            "KthvalueBackward0",
+            d,
+            if self.rank() == 0 { places } else { places.narrow(dim, k - 1, 1) },
+            keepdim,
+        )
     }
 
     /// The most frequent element along one dimension, the smallest one where several are, and where it is last.
@@ -173,7 +178,7 @@ impl Tensor {
             misuse("mode", format!("{:?} has no elements to compare", self.shape()));
         }
         if self.rank() == 0 {
-            return self.picked(d, self.argsort(0, false), keepdim);
+            return self.picked("ModeBackward0", d, self.argsort(0, false), keepdim);
         }
         let places = self.untracked().argsort(dim, false);
         let sorted = self.untracked().gather(dim, &places).movedim(dim, -1).contiguous();
@@ -181,17 +186,15 @@ impl Tensor {
         let (begin, end) = (sorted.searchsorted(&sorted, false), sorted.searchsorted(&sorted, true));
         let longest = (&end - begin).argmax(-1, true);
         let last = (end.gather(-1, &longest) - 1).movedim(-1, dim);
-        self.picked(d, places.gather(dim, &last), keepdim)
+        self.picked("ModeBackward0", d, places.gather(dim, &last), keepdim)
     }
 
     /// The elements at one place of each line, and the places.
     #[track_caller]
-    pub(crate) fn picked(&self, d: usize, places: Tensor, keepdim: bool) -> (Tensor, Tensor) {
-        let values = self.gather(d as isize, &places);
-        match keepdim || self.rank() == 0 {
-            true => (values, places),
-            false => (values.squeeze(d as isize), places.squeeze(d as isize)),
-        }
+    pub(crate) fn picked(&self, name: &'static str, d: usize, places: Tensor, keepdim: bool) -> (Tensor, Tensor) {
+        let keepdim = keepdim || self.rank() == 0;
+        let values = self.gathered(name, d as isize, &places, keepdim);
+        (values, if keepdim { places } else { places.squeeze(d as isize) })
     }
 
     /// Whether each element is among others: equal to one of them, which NaN never is.

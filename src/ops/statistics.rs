@@ -11,7 +11,7 @@ impl Tensor {
     /// Derivative: `2 (x - mean) / (n - correction)`.
     #[track_caller]
     pub fn var(&self, correction: f64) -> Tensor {
-        self.deviation("var", false, axes("var", self.shape(), ()), correction, false)
+        self.deviation("var", "VarBackward0", false, axes("var", self.shape(), ()), correction, false)
     }
 
     /// The variance over dimensions, divided by `n - correction`; otherwise as [`Tensor::var`].
@@ -27,14 +27,14 @@ impl Tensor {
     /// If the elements are no floats, or a dimension is out of range or named twice.
     #[track_caller]
     pub fn var_dim(&self, dims: impl Ints, correction: f64, keepdim: bool) -> Tensor {
-        self.deviation("var", false, axes("var", self.shape(), dims), correction, keepdim)
+        self.deviation("var", "VarBackward0", false, axes("var", self.shape(), dims), correction, keepdim)
     }
 
     /// The standard deviation of all elements, the root of [`Tensor::var`].
     /// Derivative: `(x - mean) / ((n - correction) y)`, 0 where all elements are equal.
     #[track_caller]
     pub fn std(&self, correction: f64) -> Tensor {
-        self.deviation("std", true, axes("std", self.shape(), ()), correction, false)
+        self.deviation("std", "StdBackward0", true, axes("std", self.shape(), ()), correction, false)
     }
 
     /// The standard deviation over dimensions, the root of [`Tensor::var_dim`]; otherwise as [`Tensor::std`].
@@ -43,7 +43,7 @@ impl Tensor {
     /// If the elements are no floats, or a dimension is out of range or named twice.
     #[track_caller]
     pub fn std_dim(&self, dims: impl Ints, correction: f64, keepdim: bool) -> Tensor {
-        self.deviation("std", true, axes("std", self.shape(), dims), correction, keepdim)
+        self.deviation("std", "StdBackward0", true, axes("std", self.shape(), dims), correction, keepdim)
     }
 
     /// [`Tensor::var_dim`] and [`Tensor::mean_dim`] over the same dimensions, all of them for `()`.
@@ -53,7 +53,10 @@ impl Tensor {
     #[track_caller]
     pub fn var_mean(&self, dims: impl Ints, correction: f64, keepdim: bool) -> (Tensor, Tensor) {
         let dims = axes("var_mean", self.shape(), dims);
-        (self.deviation("var_mean", false, dims.clone(), correction, keepdim), self.mean_dim(&dims[..], keepdim))
+        (
+            self.deviation("var_mean", "VarMeanBackward0", false, dims.clone(), correction, keepdim),
+            self.mean_named("VarMeanBackward0", dims, keepdim),
+        )
     }
 
     /// [`Tensor::std_dim`] and [`Tensor::mean_dim`] over the same dimensions, all of them for `()`.
@@ -63,12 +66,23 @@ impl Tensor {
     #[track_caller]
     pub fn std_mean(&self, dims: impl Ints, correction: f64, keepdim: bool) -> (Tensor, Tensor) {
         let dims = axes("std_mean", self.shape(), dims);
-        (self.deviation("std_mean", true, dims.clone(), correction, keepdim), self.mean_dim(&dims[..], keepdim))
+        (
+            self.deviation("std_mean", "StdMeanBackward0", true, dims.clone(), correction, keepdim),
+            self.mean_named("StdMeanBackward0", dims, keepdim),
+        )
     }
 
     /// The variance over dimensions, or its root.
     #[track_caller]
-    fn deviation(&self, op: &str, root: bool, dims: Dims, correction: f64, keepdim: bool) -> Tensor {
+    fn deviation(
+        &self,
+        op: &str,
+        name: &'static str,
+        root: bool,
+        dims: Dims,
+        correction: f64,
+        keepdim: bool,
+    ) -> Tensor {
         self.expect_float(op);
         let divisor = (self.count(&dims) - correction).max(0.0);
         let with_ones = self.kept(&dims);
@@ -82,13 +96,13 @@ impl Tensor {
         let rule = centred.clone();
         if !root {
             let definition = || self.rounded_once(variance);
-            return composite("VarBackward0", &[self], &[Save::Input(self)], definition, move |call| {
+            return composite(name, &[self], &[Save::Input(self)], definition, move |call| {
                 let g = call.g.wide().reshape(&with_ones[..]);
                 vec![Some((rule(&call.saved[0].wide()) * (g * (2.0 / divisor))).cast(call.g.dtype()))]
             });
         }
         let definition = || self.rounded_once(|x| variance(x).sqrt());
-        composite("StdBackward0", &[self], &[Save::Input(self), Save::Output], definition, move |call| {
+        composite(name, &[self], &[Save::Input(self), Save::Output], definition, move |call| {
             let wide = |x: &Tensor| x.wide().reshape(&with_ones[..]);
             let (g, y) = (wide(call.g), wide(&call.saved[1]));
             let flat = y.eq(0.0);

@@ -114,11 +114,11 @@ impl Tensor {
             });
         }
         if p == 1.0 {
-            return sum(self.abs());
+            return self.abs().sum_named(NAME, dims, keepdim);
         }
         if p.is_infinite() {
             let fold = if p > 0.0 { Fold::Max } else { Fold::Min };
-            return self.abs().extreme(op, "AmaxBackward0", fold, dims, keepdim);
+            return self.abs().extreme(op, NAME, fold, dims, keepdim);
         }
         let with_ones = self.kept(&dims);
         let power = |x: &Tensor| if p == 2.0 { sum(x * x).sqrt() } else { sum(x.abs().pow(p)).pow(1.0 / p) };

@@ -41,7 +41,7 @@ impl Tensor {
         rule: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static,
     ) -> Tensor {
         let made = if is_grad_enabled() { Made::Recorded } else { Made::Unrecorded };
-        let meta = Meta { seen: view.base.0.meta.lock().history, made, ..Meta::default() };
+        let meta = Meta { seen: (view.base.0.meta.lock().history, self.version()), made, ..Meta::default() };
         let y = Tensor::from_parts(self.0.cell.clone(), layout, self.dtype(), self.device(), meta, Some(view));
         record(y, name, &[self], &[], move |call| vec![Some(rule(call.g))])
     }

@@ -78,7 +78,7 @@ struct Point {
 const SUFFICIENT: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 
-/// What a state may hold. Of PyTorch's, what is no direction follows from those that are kept.
+/// What a state may hold, a name or how names begin. Of PyTorch's, what is no direction follows from those that are kept.
 const KEPT: [&str; 12] = [
     "param_groups.0.",
     "state.0.H_diag",
@@ -254,22 +254,28 @@ impl Lbfgs {
     }
 
     /// Goes on from a state given by [`Lbfgs::state_dict`], or by PyTorch's L-BFGS, as [`load_pt`](crate::io::load_pt) reads
-    /// it; its options stay fields of yours. Nothing is changed unless all of it fits.
+    /// it; its options stay fields of yours, and of more changes than [`Lbfgs::history_size`] the last ones are kept. Nothing is changed unless all of it fits.
     ///
     /// # Errors
     /// If an entry is missing, unknown, or of another length than all parameters together: the error names it.
     pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
         let n: usize = self.parameters.iter().map(Tensor::numel).sum();
         let wrong = |what: String| Error::new(Kind::Data, format!("load_state_dict: {what}"));
-        if let Some(key) = state.keys().find(|key| !KEPT.iter().any(|known| key.starts_with(known))) {
+        let is = |known: &&str, key: &str| key == *known || known.ends_with('.') && key.starts_with(known);
+        if let Some(key) = state.keys().find(|key| !KEPT.iter().any(|known| is(known, key))) {
             return Err(wrong(format!("Lbfgs keeps no state {key}")));
+        }
+        let maximize = "param_groups.0.maximize";
+        if state.contains_key(maximize) && read_number(state, maximize)? != 0.0 {
+            return Err(wrong(format!("{maximize} is {}, and Lbfgs knows 0 alone", read_number(state, maximize)?)));
         }
         let entry = |key: String| match state.get(&key) {
             Some(entry) if *entry.shape() == [n] => Ok(as_in(entry, &self.parameters[0])?.copy()),
             _ => Err(wrong(format!("the state has no {key} of shape [{n}]"))),
         };
         let mut history = VecDeque::new();
-        for i in 0..below(state, "state.0.old_stps.").count() {
+        let changes = below(state, "state.0.old_stps.").count();
+        for i in changes.saturating_sub(self.history_size)..changes {
             let (s, y) = (entry(format!("state.0.old_stps.{i}"))?, entry(format!("state.0.old_dirs.{i}"))?);
             history.push_back(Change { s, y });
         }

@@ -80,12 +80,12 @@ impl Optimizer {
             expect_option(name, &option, x);
         }
         expect_together(&rule);
-        self.groups.push(Group { rule: Box::new(rule), slots: Vec::new() });
+        let mut slots: Vec<Slot> = Vec::new();
         for p in parameters {
-            expect_parameter(name, p, self.parameters());
-            let slot = Slot { parameter: p.clone(), memory: Memory::default(), steps: 0 };
-            self.groups.last_mut().expect("a group was added").slots.push(slot);
+            expect_parameter(name, p, self.parameters().chain(slots.iter().map(|slot| &slot.parameter)));
+            slots.push(Slot { parameter: p.clone(), memory: Memory::default(), steps: 0 });
         }
+        self.groups.push(Group { rule: Box::new(rule), slots });
     }
 
     /// One step for every parameter that has a gradient; the others, and their states, stay. As in PyTorch, a step without any

@@ -16,6 +16,7 @@ const RANGES: [Range; 8] = [
             "eps.1",
             "alpha",
             "lr_decay",
+            "lambd",
             "momentum_decay",
             "initial_accumulator_value",
         ],
@@ -35,6 +36,11 @@ const RANGES: [Range; 8] = [
 pub(super) fn fault(option: &str, x: f64) -> Option<String> {
     let (_, range, is_inside) = RANGES.iter().find(|(names, ..)| names.contains(&option))?;
     (!is_inside(x)).then(|| format!("{option} must be {range}, not {x}"))
+}
+
+/// Whether an option may be NaN, which stands for Python's None.
+pub(super) fn may_be_nan(option: &str) -> bool {
+    RANGES.iter().any(|(names, _, is_inside)| names.contains(&option) && is_inside(f64::NAN))
 }
 
 /// Refuses a number that an option cannot be.

@@ -51,8 +51,9 @@ pub trait Rule: Send + Sync + 'static {
     /// As operations in place.
     fn step(&self, x: &mut Step) -> Result<Tensor>;
 
-    /// The names that the state of a parameter of some shape may have, and the shapes of its tensors; `None` stands for a
-    /// number.
+    /// The names that the state of a parameter of some shape has after a step, and the shapes of its tensors; `None` stands
+    /// for a number. `grad_avg`, `max_exp_avg_sq` and `momentum_buffer` may be missing where `centered`, `amsgrad` or
+    /// `momentum` is 0.
     fn states(&self, shape: &[usize]) -> Vec<(&'static str, Option<Vec<usize>>)> {
         let _ = shape;
         Vec::new()

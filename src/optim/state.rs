@@ -1,10 +1,11 @@
 //! The state of an optimizer by name, given and taken; PyTorch's own is taken as well.
 
 use crate::error::{Error, Kind, Result};
-use crate::optim::range::fault;
+use crate::optim::range::{fault, may_be_nan};
 use crate::optim::rule::Memory;
 use crate::optim::{Decay, Optimizer, Rule};
 use crate::state::{StateDict, as_in, below, number, read_number};
+use crate::tensor::Tensor;
 
 /// Options of PyTorch's that change no step: how it computes, and what its schedulers keep in groups.
 const ASIDE: [&str; 10] = [
@@ -19,6 +20,10 @@ const ASIDE: [&str; 10] = [
     "min_lr",
     "swa_lr",
 ];
+
+/// States that are kept where an option is not 0 only.
+const OPTIONAL: [(&str, &str); 3] =
+    [("grad_avg", "centered"), ("max_exp_avg_sq", "amsgrad"), ("momentum_buffer", "momentum")];
 
 impl Optimizer {
     /// Options, states and step counts, under PyTorch's names, such as `param_groups.0.lr` and `state.3.exp_avg`. Tensors
@@ -65,13 +70,14 @@ impl Optimizer {
     pub fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
         let mut options = Vec::new();
         for (i, group) in self.groups.iter().enumerate() {
-            let read = read_options(&*group.rule, group.slots.len(), state, &format!("param_groups.{i}."))?;
-            options.extend(read.into_iter().map(|(name, x)| (i, name, x)));
+            options.push(read_options(&*group.rule, group.slots.len(), state, &format!("param_groups.{i}."))?);
         }
         let mut memories = Vec::new();
-        let slots = || self.groups.iter().flat_map(|group| group.slots.iter().map(|slot| (&*group.rule, slot)));
-        for (i, (rule, slot)) in slots().enumerate() {
-            memories.push(read_memory(rule, &slot.parameter, state, &format!("state.{i}."))?);
+        for (group, options) in self.groups.iter().zip(&options) {
+            for slot in &group.slots {
+                let prefix = format!("state.{}.", memories.len());
+                memories.push(read_memory(&*group.rule, options, &slot.parameter, state, &prefix)?);
+            }
         }
         let (groups, parameters) = (self.groups.len(), memories.len());
         let is_known = |key: &str| match key.split('.').collect::<Vec<_>>()[..] {
@@ -87,8 +93,10 @@ impl Optimizer {
             (Some(n), Some(p)) => Some(n.untracked().to_device(&p.device())?.copy()),
             _ => None,
         };
-        for (i, name, x) in options {
-            self.groups[i].rule.set_option(&name, x);
+        for (group, options) in self.groups.iter_mut().zip(options) {
+            for (name, x) in options {
+                group.rule.set_option(&name, x);
+            }
         }
         let slots = self.groups.iter_mut().flat_map(|group| &mut group.slots);
         for (slot, (memory, steps)) in slots.zip(memories) {
@@ -103,13 +111,20 @@ fn wrong(what: String) -> Error {
     Error::new(Kind::Data, format!("load_state_dict: {what}"))
 }
 
+/// Options by name.
+type Options = Vec<(String, f64)>;
+
 /// The options of a group.
-fn read_options(rule: &dyn Rule, parameters: usize, state: &StateDict, prefix: &str) -> Result<Vec<(String, f64)>> {
+fn read_options(rule: &dyn Rule, parameters: usize, state: &StateDict, prefix: &str) -> Result<Options> {
     let mut options = rule.options();
-    // What is NaN is None in Python, and no entry of its files.
-    options.retain(|(name, x)| !x.is_nan() || state.contains_key(&format!("{prefix}{name}")));
     for (name, x) in &mut options {
-        *x = read_number(state, &format!("{prefix}{name}"))?;
+        let key = format!("{prefix}{name}");
+        // What may be NaN is None in Python, and no entry of its files.
+        if !state.contains_key(&key) && (x.is_nan() || may_be_nan(name)) {
+            *x = f64::NAN;
+            continue;
+        }
+        *x = read_number(state, &key)?;
         if let Some(fault) = fault(name, *x) {
             return Err(wrong(format!("{prefix}{fault}")));
         }
@@ -134,7 +149,13 @@ fn read_options(rule: &dyn Rule, parameters: usize, state: &StateDict, prefix: &
 }
 
 /// What is remembered of a parameter, and the number of its steps.
-fn read_memory(rule: &dyn Rule, p: &crate::Tensor, state: &StateDict, prefix: &str) -> Result<(Memory, usize)> {
+fn read_memory(
+    rule: &dyn Rule,
+    options: &Options,
+    p: &Tensor,
+    state: &StateDict,
+    prefix: &str,
+) -> Result<(Memory, usize)> {
     let (mut memory, mut steps) = (Memory::default(), None);
     let states = rule.states(p.shape());
     for (key, entry) in below(state, prefix) {
@@ -150,6 +171,14 @@ fn read_memory(rule: &dyn Rule, p: &crate::Tensor, state: &StateDict, prefix: &s
             (_, Some(None)) => drop(memory.numbers.insert(name.to_string(), read_number(state, key)?)),
             (_, None) => return Err(wrong(format!("{} keeps no state {key}", rule.name()))),
         }
+    }
+    let is_asked_for = |name: &str| match OPTIONAL.iter().find(|(state, _)| *state == name) {
+        Some((_, option)) => options.iter().any(|(name, x)| name == option && *x != 0.0),
+        None => true,
+    };
+    let is_missing = |name: &str| !memory.tensors.contains_key(name) && !memory.numbers.contains_key(name);
+    if let Some((name, _)) = states.iter().find(|(name, _)| steps.is_some() && is_asked_for(name) && is_missing(name)) {
+        return Err(wrong(format!("the state has no {prefix}{name}")));
     }
     // Where PyTorch keeps a momentum alone it counts no steps, as its rule asks for no number of them.
     if steps.is_none() && memory.tensors.keys().any(|name| name != "momentum_buffer") {

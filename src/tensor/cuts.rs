@@ -51,7 +51,8 @@ impl Cuts {
         }
         for x in inputs {
             let cuts = x.0.meta.lock().cuts.clone();
-            if cuts.0.is_some() && !x.requires_grad() {
+            // Not whether it requires grad, which a view does as its base.
+            if cuts.0.is_some() && x.gradient_edge().is_none() {
                 all.add(&cuts);
             }
         }

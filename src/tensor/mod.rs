@@ -143,8 +143,8 @@ pub(crate) struct Meta {
     pub dual: Option<Dual>,
     /// How often this tensor was given a new history.
     pub history: u64,
-    /// The history of the base that a view's `grad_fn` belongs to.
-    pub seen: u64,
+    /// The history of the base that a view's `grad_fn` belongs to, and the version of the storage.
+    pub seen: (u64, u64),
     /// Of a dual tensor, the level: its tangents, of this level and those inside it, are no part of its base's.
     pub own: Option<u64>,
     pub made: Made,
@@ -285,10 +285,10 @@ impl Tensor {
         self.0.cell.version()
     }
 
-    /// Whether operations on this tensor are recorded for backward.
-    #[track_caller]
+    /// Whether operations on this tensor are recorded for backward. A view requires grad where its base does.
     pub fn requires_grad(&self) -> bool {
-        self.refreshed().requires()
+        // As in PyTorch, a view does where its base does, also one that was made where nothing was recorded.
+        self.0.view.as_ref().is_some_and(|view| view.base.requires_grad()) || self.0.meta.lock().requires()
     }
 
     /// Whether this is no result of a recorded operation: gradients are stored in leaves.
@@ -325,12 +325,14 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn refreshed(&self) -> parking_lot::MutexGuard<'_, Meta> {
         if let Some(View { base, replay }) = &self.0.view {
-            let history = base.refreshed().history;
+            let history = (base.refreshed().history, self.version());
             let (seen, own, made, requires) = {
                 let meta = self.0.meta.lock();
                 (meta.seen, meta.own, meta.made, meta.requires())
             };
-            if seen != history {
+            // A change that was not recorded leaves the history of the base, and a view takes it over again, as in PyTorch.
+            let is_changed = || seen.1 != history.1 && mode::is_grad_enabled() && base.requires_grad();
+            if seen.0 != history.0 || is_changed() {
                 let how = match made {
                     Made::Recorded | Made::Together => None,
                     Made::Unrecorded => Some("where nothing was recorded"),
@@ -367,7 +369,7 @@ impl Tensor {
     }
 
     /// Gives the tensor a gradient function and tangents, but for those of hidden levels: if the function is another one,
-    /// hooks stay with the old one, a wish to retain the gradient does not.
+    /// hooks stay with the old one, a wish to retain the gradient does not. Without a function, hooks stay with both.
     pub(crate) fn take_history(&self, edge: Option<Edge>, dual: Option<Dual>) {
         let dual = beside_hidden(dual, self.0.meta.lock().dual.clone());
         let mut meta = self.0.meta.lock();
@@ -384,7 +386,7 @@ impl Tensor {
                 new.node.retains.lock().push((new.output, Arc::downgrade(&self.0)));
             }
         }
-        if !is_same {
+        if !is_same && edge.is_some() {
             meta.hooks = Hooks::default();
         }
         let old = (std::mem::replace(&mut meta.grad_fn, edge), std::mem::replace(&mut meta.dual, dual));

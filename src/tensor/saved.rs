@@ -174,8 +174,16 @@ pub fn save_on_cpu() -> SavedTensorsGuard {
 }
 
 /// Until the guard is dropped, [`saved_tensors_hooks`] panics with this message on this thread.
+///
+/// # Panics
+/// Inside of a scope of such hooks, with the message.
+#[track_caller]
 pub fn disable_saved_tensors_hooks(message: impl Into<String>) -> SavedTensorsGuard {
-    SavedTensorsGuard::pushed(Hooks::Disabled(message.into()))
+    let message = message.into();
+    if HOOKS.with(Scopes::all).iter().any(|hooks| hooks.disabled().is_none()) {
+        misuse("disable_saved_tensors_hooks", message);
+    }
+    SavedTensorsGuard::pushed(Hooks::Disabled(message))
 }
 
 /// Until the guard is dropped, what is saved stays as it was saved: tensors may be changed in place, and backward sees

@@ -214,6 +214,8 @@ fn hooks_nest_and_can_be_forbidden() {
         let a = x.exp();
         let inner = hooks(1);
         let b = a.sin();
+        let refused = catch(|| disable_saved_tensors_hooks("not inside"));
+        assert!(refused.err().unwrap().to_string().contains("not inside"));
         drop(inner);
         let c = b.tanh();
         drop(outer);
@@ -222,6 +224,7 @@ fn hooks_nest_and_can_be_forbidden() {
         let _forbidden = disable_saved_tensors_hooks("not here");
         let refused = catch(|| saved_tensors_hooks(|x| x, |x: &Tensor| Ok(x.clone())));
         assert!(refused.err().unwrap().to_string().contains("not here"));
+        let _again = disable_saved_tensors_hooks("not here either");
         Ok(())
     });
 }

@@ -136,12 +136,45 @@ fn what_would_change_the_steps_is_refused_by_name() -> Result<()> {
         (refused(adam(), "adam", "param_groups.1.lr", 0.5), "there is no parameter or group for param_groups.1.lr"),
         (refused(adam(), "adam", "state.1.step", f64::NAN), "the state has no state.1.step"),
         (refused(adam(), "adam", "state.0.eta", 0.5), "Adam keeps no state state.0.eta"),
+        (refused(adam(), "adam", "state.0.exp_avg", f64::NAN), "the state has no state.0.exp_avg"),
+        (refused(adam(), "adam", "param_groups.0.amsgrad", 1.0), "the state has no state.0.max_exp_avg_sq"),
+        (
+            refused(RMSprop::default().over(&p), "rmsprop", "state.1.grad_avg", f64::NAN),
+            "the state has no state.1.grad_avg",
+        ),
+        (
+            refused(NAdam::default().over(&p), "nadam", "state.0.mu_product", f64::NAN),
+            "the state has no state.0.mu_product",
+        ),
     ];
     for (got, want) in cases {
         assert_eq!(got, format!("load_state_dict: {want}"));
     }
     assert_eq!(refused(adam(), "adam", "param_groups.0.lr", f64::NAN), "the state has no param_groups.0.lr");
-    let error = Lbfgs::new(&p).load_state_dict(&part(&all, "adam.optimizer.")).unwrap_err();
-    assert_eq!(error.to_string(), "load_state_dict: Lbfgs keeps no state state.0.exp_avg");
+    let adafactor = Adafactor::default().over(&p);
+    let said = refused(adafactor, "adafactor", "param_groups.0.eps.1", f64::NAN);
+    assert_eq!(said, "the state has no param_groups.0.eps.1");
+    // PyTorch's None, which is no entry, takes the place of a number.
+    let mut adafactor = Adafactor { eps: (0.5, 1e-3), ..Default::default() }.over(&p);
+    adafactor.load_state_dict(&part(&all, "adafactor.optimizer."))?;
+    assert!(adafactor.option(0, "eps.0").unwrap().is_nan());
+    let lbfgs = |key: &str, x: f64| {
+        let mut state = part(&all, "lbfgs.optimizer.");
+        state.insert(key.into(), Tensor::full((), x, (&Device::cpu(), wgrad::DType::F64)));
+        let mut lbfgs = Lbfgs::new(&p);
+        lbfgs.history_size = 1;
+        lbfgs.load_state_dict(&state).map(|()| lbfgs.state_dict())
+    };
+    for (key, x, want) in [
+        ("state.0.exp_avg", 0.0, "Lbfgs keeps no state state.0.exp_avg"),
+        ("state.0.dirt", 0.0, "Lbfgs keeps no state state.0.dirt"),
+        ("param_groups.0.maximize", 1.0, "param_groups.0.maximize is 1, and Lbfgs knows 0 alone"),
+    ] {
+        assert_eq!(lbfgs(key, x).unwrap_err().to_string(), format!("load_state_dict: {want}"));
+    }
+    // Of two changes the last one is kept, as the next step would.
+    let (kept, given) = (lbfgs("param_groups.0.maximize", 0.0)?, part(&all, "lbfgs.optimizer."));
+    assert!(given.contains_key("state.0.old_stps.1") && !kept.contains_key("state.0.old_stps.1"));
+    assert_eq!(kept["state.0.old_stps.0"].to_vec::<f32>()?, given["state.0.old_stps.1"].to_vec::<f32>()?);
     Ok(())
 }

@@ -35,7 +35,7 @@ rows! {
     }
     /// `x` where it is positive, else `slope · x`. Derivatives: 1 or the slope, the slope at 0; and, for the slope, `x`
     /// where it is not positive.
-    leaky_relu(a, b) => "LeakyRelu" Float {
+    leaky_relu(a, b) => ["PreluKernelBackward0", "LeakyReluBackward0", "LeakyReluBackward0"] Float {
         cpu: |a, b| if a > 0.0 { a } else { a * b },
         single: single::select(a > 0.0, a, a * b),
         wgsl: "select(a * b, a, gt_(a, 0.0))",

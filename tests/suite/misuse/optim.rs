@@ -6,7 +6,7 @@ use wgrad::optim::*;
 use wgrad::{Device, Tensor};
 
 /// What no option of these names can be, and what is said of it.
-const REFUSED: [(&str, f64, &str); 19] = [
+const REFUSED: [(&str, f64, &str); 20] = [
     ("lr", -0.1, "lr must be at least 0, not -0.1"),
     ("lr", f64::NAN, "lr must be at least 0, not NaN"),
     ("weight_decay", -1.0, "weight_decay must be at least 0, not -1"),
@@ -19,6 +19,7 @@ const REFUSED: [(&str, f64, &str); 19] = [
     ("betas.1", f64::NAN, "betas.1 must be at least 0 and less than 1, not NaN"),
     ("alpha", -1.0, "alpha must be at least 0, not -1"),
     ("lr_decay", -1.0, "lr_decay must be at least 0, not -1"),
+    ("lambd", -1.0, "lambd must be at least 0, not -1"),
     ("momentum_decay", -1.0, "momentum_decay must be at least 0, not -1"),
     ("initial_accumulator_value", -1.0, "initial_accumulator_value must be at least 0, not -1"),
     ("rho", 1.5, "rho must be from 0 to 1, not 1.5"),
@@ -89,6 +90,12 @@ fn what_does_not_go_together_is_refused() {
             "set_option: Adam has no momentum, only lr, betas.0, betas.1, eps, weight_decay, amsgrad, maximize",
             |_| Adam::new([&p], 0.1).set_option(0, "momentum", 0.9),
         );
+        // A group that was refused is not there.
+        let (mut sgd, q) = (Sgd::new([&p], 0.1), leaf(dev));
+        assert!(misuse(|| sgd.add_group(Sgd::default(), [&q, &p])).contains("is in a group already"));
+        assert_eq!((sgd.groups(), sgd.parameters().count()), (1, 1));
+        sgd.add_group(Sgd::default(), [&q]);
+        assert_eq!((sgd.groups(), sgd.parameters().count()), (2, 2));
         check(dev, "Lbfgs: the list of parameters is empty", |_| drop(Lbfgs::new([])));
         check(dev, "Lbfgs: the parameter of shape [2, 2] is in a group already", |_| drop(Lbfgs::new([&p, &p])));
         let mut lbfgs = Lbfgs::new([&p]);

@@ -321,7 +321,10 @@ facts! {
         // Of what is not reached there are zeros of the edge's shape.
         let other = GradientEdge::of(&(t([1.0, 2.0], dev) * 1.0))?;
         let options = GradOptions { materialize_grads: true, ..Default::default() };
-        assert_eq!(values(grad(&[&x * 1.0], &[other], options)?[0].as_ref().unwrap()), [0.0, 0.0]);
+        assert_eq!(values(grad(&[&x * 1.0], &[&other], options.clone())?[0].as_ref().unwrap()), [0.0, 0.0]);
+        let zeros = |create_graph| grad(&[&x * 1.0], &[&other], GradOptions { create_graph, ..options.clone() });
+        assert_eq!([true, false].map(|create| zeros(create).unwrap()[0].as_ref().unwrap().requires_grad()), [true, false]);
+        raises(grad(&[&x * 1.0], &[] as &[&Tensor], GradOptions::default()), "grad: the list of inputs is empty");
         raises(GradientEdge::of(&Tensor::new(1.0, dev)), "does not require grad");
     }
     there_is_one_gradient_for_each_output_or_none => |dev| {
@@ -344,7 +347,29 @@ facts! {
             (x.topk(1, 0, true).0, "TopkBackward0"), (x.cummax(0).0, "CummaxBackward0"), (x.matmul(&y), "MmBackward0"),
             (x.copy(), "CloneBackward0"), (x.narrow(0, 0, 1), "SliceBackward0"), (x.select(0, 0), "SelectBackward0"),
         ];
-        for (i, (y, name)) in expected.iter().enumerate() {
+        let (v, rows, mask) = (t([1.0, 2.0], dev), t([[5.0, 6.0], [7.0, 8.0]], dev), x.gt(2.0));
+        let (n, one) = (t(0.5, dev), t([[1.0, 2.0]], dev));
+        let more = [
+            (x.max_dim(0, false).0, "MaxBackward0"), (x.max_dim(0, true).0, "MaxBackward0"), (x.min_dim(0, false).0, "MinBackward0"),
+            (x.median(), "MedianBackward0"), (x.median_dim(0, false).0, "MedianBackward1"), (x.nanmedian(), "NanmedianBackward0"),
+            (x.nanmedian_dim(0, false).0, "NanmedianBackward1"), (x.kthvalue(1, 0, false).0, "KthvalueBackward0"),
+            (x.mode(0, false).0, "ModeBackward0"), (x.prelu(&v), "PreluKernelBackward0"), (x.leaky_relu(0.1), "LeakyReluBackward0"),
+            (x.nan_to_num(0.0, None, None), "NanToNumBackward0"), (x.glu(1), "GluBackward0"), (x.lerp(&y, 0.3), "LerpBackward0"),
+            (x.lerp(&y, &y), "LerpBackward1"), (x.addcmul(&y, &y, 2.0), "AddcmulBackward0"),
+            (x.addcdiv(&y, &y, 2.0), "AddcdivBackward0"), (x.var_mean((), 1.0, false).0, "VarMeanBackward0"),
+            (x.var_mean(0, 1.0, false).1, "VarMeanBackward0"), (x.std_mean((), 1.0, false).0, "StdMeanBackward0"),
+            (x.std_mean(0, 1.0, false).1, "StdMeanBackward0"), (x.index_add(0, &index, &rows, 1.0), "IndexAddBackward0"),
+            (x.index_copy(0, &index, &rows), "IndexCopyBackward0"), (x.take(&index), "TakeBackward0"),
+            (x.masked_fill(&mask, 0.0), "MaskedFillBackward0"), (x.masked_fill(&mask, &n), "MaskedFillBackward1"),
+            (x.index_fill(0, &index, 1.0), "IndexFillBackward0"), (x.index_fill(0, &index, &n), "IndexFillBackward1"),
+            (x.masked_select(&mask)?, "MaskedSelectBackward0"), (x.scatter(0, &index.unsqueeze(1), &rows), "ScatterBackward0"),
+            (x.scatter(0, &index.unsqueeze(1), 1.0), "ScatterBackward1"), (x.tril(0), "TrilBackward0"), (x.triu(0), "TriuBackward0"),
+            (x.trace(), "TraceBackward0"), (x.repeat([2, 2]), "RepeatBackward0"), (x.tile(2), "RepeatBackward0"),
+            (x.nansum((), false), "NansumBackward0"), (x.norm(), "LinalgVectorNormBackward0"),
+            (x.norm_dim(1.0, 0, false), "LinalgVectorNormBackward0"), (x.norm_dim(f64::INFINITY, 0, false), "LinalgVectorNormBackward0"),
+            (one.squeeze(()), "SqueezeBackward0"), (one.squeeze(0), "SqueezeBackward1"), (one.squeeze([0, 1]), "SqueezeBackward2"),
+        ];
+        for (i, (y, name)) in expected.iter().chain(&more).enumerate() {
             assert_eq!(y.grad_fn().unwrap().name(), *name, "expression {i}");
         }
     }
@@ -413,7 +438,11 @@ facts! {
     leaf_14 => |dev| {
         let x = t([1.0], dev);
         let c = x.deep_copy()?;
-        assert!(c.requires_grad() && c.is_leaf() && !c.shares_storage(&x));
+        assert!(c.requires_grad() && c.is_leaf() && !c.shares_storage(&x) && c.grad().is_none());
+        x.set_grad(Some(Tensor::new([7.0], dev)));
+        let c = x.deep_copy()?;
+        x.grad().unwrap().add_(1.0)?;
+        assert_eq!(stored(&c), [7.0]);
         raises((&x * 2.0).deep_copy(), "deep_copy: only leaves, not a result of shape [1]");
         assert!(!x.copy().is_leaf());
     }

@@ -3,6 +3,7 @@
 use super::*;
 use std::sync::{Arc, Mutex};
 use wgrad::autograd::register_multi_grad_hook;
+use wgrad::{DType, catch};
 
 type Seen = Arc<Mutex<Vec<(&'static str, Vec<f32>)>>>;
 
@@ -75,6 +76,51 @@ facts! {
         watch(&v, "new", &seen)?;
         (&v * 2.0).sum().backward()?;
         assert_eq!(told(&seen), [("new", vec![2.0])]);
+        let (seen, (x, y, v)) = (Seen::default(), with_view(dev));
+        watch(&v, "old", &seen)?;
+        v.retain_grad()?;
+        { let _guard = wgrad::autograd::no_grad(); y.add_(1.0)?; }
+        (&v * 3.0).sum().backward()?;
+        assert_eq!((told(&seen), stored(&v), stored(&x)), (vec![], vec![3.0], vec![3.0, 0.0]));
+    }
+    hooks_of_what_becomes_a_leaf_stay => |dev| {
+        let (seen, (_, y, _)) = (Seen::default(), with_view(dev));
+        watch(&y, "first", &seen)?;
+        y.detach_()?.requires_grad_(true)?;
+        (&y * 3.0).sum().backward()?;
+        assert_eq!((told(&seen), stored(&y)), (vec![("first", vec![3.0, 3.0])], vec![3.0, 3.0]));
+    }
+    hooks_of_nodes_give_what_fits => |dev| {
+        let other = if dev.name() == "cpu" { DType::F64 } else { DType::F16 };
+        let gives = |first: Option<Tensor>, second: Option<Tensor>, before: bool| {
+            let x = t([1.0, 2.0], dev);
+            let y = &x * 2.0;
+            let (node, given) = (y.grad_fn().unwrap(), [first, second]);
+            match before {
+                true => node.register_prehook(move |_| Some(given[..1].to_vec())),
+                false => node.register_hook(move |_, _| Some(given.to_vec())),
+            };
+            catch(|| y.sum().backward()).and_then(|told| told).map(|()| x.grad())
+        };
+        let ones = |shape: &[usize]| Some(Tensor::ones(shape, dev));
+        for before in [true, false] {
+            let op = if before { "register_prehook" } else { "register_hook" };
+            let said = format!("{op}: a hook of MulBackward0, recorded at");
+            for shape in [&[3][..], &[1], &[2, 2]] {
+                let error = gives(ones(shape), None, before).unwrap_err().to_string();
+                assert!(error.starts_with(&said) && error.contains(&format!("gave f32 of shape {shape:?} for f32 of shape [2]")), "{error}");
+            }
+            let cast = ones(&[2]).map(|g| g.cast(other));
+            raises(gives(cast, None, before), &format!("gave {other} of shape [2] for f32 of shape [2]"));
+            assert_eq!(values(&gives(ones(&[2]), None, before)?.unwrap()), if before { [2.0, 2.0] } else { [1.0, 1.0] });
+            // A rule that is given none computes with zeros.
+            assert_eq!(gives(None, None, before)?.map(|g| values(&g)), before.then(|| vec![0.0, 0.0]));
+        }
+        raises(gives(ones(&[2]), ones(&[2]), false), "gave f32 of shape [2] where there is no gradient");
+        // Of several results, those without a gradient get none from a hook.
+        let parts = (t([1.0, 2.0], dev) * 1.0).split(1, 0);
+        parts[0].grad_fn().unwrap().register_prehook(|g| Some(vec![g[0].clone(), g[0].clone()]));
+        raises(catch(|| parts[0].sum().backward()).and_then(|told| told), "gave f32 of shape [1] where there is no gradient");
     }
     a_retained_gradient_is_that_of_the_tensor_as_it_is_now => |dev| {
         let changes: [fn(&Tensor, &Tensor) -> Result<()>; 2] = [|_, v| v.mul_(3.0).map(drop), |y, _| y.mul_(3.0).map(drop)];

@@ -121,13 +121,44 @@ facts! {
         let a = t([1.0, 2.0, 3.0], dev) * 1.0;
         let y = view(&a, true)?;
         a.mul_(3.0)?;
-        assert!(catch(|| y.requires_grad()).unwrap_err().to_string().contains("made by a function"));
+        assert!(y.requires_grad());
+        assert!(catch(|| y.grad_fn()).unwrap_err().to_string().contains("made by a function"));
         let y = view(&a, false)?;
         a.mul_(3.0)?;
         assert!(!y.requires_grad() && !(&y * 2.0).requires_grad());
         let y = { let _guard = no_grad(); a.narrow(0, 0, 2) };
         a.mul_(3.0)?;
+        assert!(y.requires_grad());
         assert!(catch(|| y.grad_fn()).unwrap_err().to_string().contains("made where nothing was recorded"));
+        // So it is after a change where nothing is recorded.
+        let y = { let _guard = no_grad(); let y = a.narrow(0, 0, 2); a.mul_(3.0)?; y };
+        assert!(y.requires_grad());
+        assert!(catch(|| &y * 2.0).unwrap_err().to_string().contains("made where nothing was recorded"));
+    }
+    a_view_requires_grad_where_its_base_does => |dev| {
+        let x = t([1.0, 2.0], dev);
+        let y = &x * 1.0;
+        for base in [&x, &y] {
+            let v = { let _guard = no_grad(); base.narrow(0, 0, 1) };
+            assert!(v.requires_grad() && v.is_leaf() && v.grad_fn().is_none());
+            let w = &v * 2.0;
+            assert_eq!(w.grad_fn().unwrap().name(), "MulBackward0");
+            assert!(w.grad_fn().unwrap().next_functions()[0].is_none());
+            w.backward()?;
+            assert!(v.grad().is_none() && x.grad().is_none());
+            raises(v.backward(), "does not require grad and has no grad_fn");
+            assert!(!v.detach().requires_grad() && v.reshape([1]).requires_grad());
+            // A leaf of its own stores its gradient.
+            (v.requires_grad_(true)? * 3.0).backward()?;
+            assert_eq!((stored(&v), x.grad().is_none()), (vec![3.0], true));
+            assert!(v.requires_grad_(false)?.requires_grad());
+        }
+        let x = Tensor::ones([2], dev).copy();
+        let v = x.narrow(0, 0, 1);
+        x.requires_grad_(true)?;
+        assert!(v.requires_grad());
+        (&v * 2.0).backward()?;
+        assert!(v.grad().is_none() && x.grad().is_none());
     }
     hooks_of_a_leaf_outlive_a_change_of_its_untracked_base => |dev| {
         let flat = Tensor::new([1.0, 2.0, 3.0], dev);
@@ -148,7 +179,7 @@ facts! {
         assert_eq!(stored(&x), [11.0, 11.0]);
         assert!(a.expand([2]).detach_().is_err() && a.requires_grad());
         let (square, whole) = (Tensor::ones([2, 2], dev), Tensor::new([1, 2], dev));
-        let image = Tensor::ones([1, 4, 2, 2], dev);
+        let (image, zero) = (Tensor::ones([1, 4, 2, 2], dev), Tensor::ones((), dev));
         let same = |mode| image.interpolate(InterpolateOptions { size: Some(2.into()), mode, ..Default::default() });
         for (x, y) in [
             (&square, square.rot90(0, [0, 1])),
@@ -163,6 +194,10 @@ facts! {
             (&image, image.adaptive_avg_pool2d(2)),
             (&image, image.pixel_shuffle(1)),
             (&image, image.channel_shuffle(1)),
+            (&zero, zero.max_dim(0, false).0),
+            (&zero, zero.min_dim(-1, true).0),
+            (&zero, zero.median_dim(0, false).0),
+            (&zero, zero.nanmedian_dim(0, false).0),
         ] {
             y.add_(1)?;
             assert!(!y.shares_storage(x));

@@ -99,7 +99,13 @@ facts! {
     functional_06 => |dev| {
         let f = |x: &Tensor| x.pow(3.0).sum() + at(x, 0) * at(x, 1);
         let (x, v) = (new(&[1.0, 2.0], dev), new(&[1.0, -1.0], dev));
-        for (y, h) in [hvp(f, &x, &v)?, vhp(f, &x, &v)?] {
+        // What is to be differentiated is 0-d; where vectors are multiplied, one element will do.
+        let list = |x: &Tensor| f(x).reshape([1]);
+        raises(grad(list)(&x), "grad: the function must give one 0-d tensor, not shapes [[1]]");
+        raises(value_and_grad(list)(&x), "value_and_grad: the function must give one 0-d tensor");
+        raises(value_and_grad_aux(|x: &Tensor| (list(x), x * 2.0))(&x), "value_and_grad_aux: wants a 0-d tensor, not shape [1]");
+        assert_eq!(values(&hessian(list)(&x)?), values(&hessian(f)(&x)?));
+        for (y, h) in [hvp(f, &x, &v)?, vhp(f, &x, &v)?, hvp(list, &x, &v)?, vhp(list, &x, &v)?] {
             close(&y, &[11.0]);
             close(&h, &[5.0, -11.0]);
             assert!(!y.requires_grad() && !h.requires_grad());

@@ -220,9 +220,18 @@ facts! {
             once: true,
         };
         let x = t(3.0, dev);
-        let g = recorded(&apply(f, &[&x])?[0], &x)?;
-        assert_eq!(g.item()?, 6.0);
-        assert!(d(&g, &x).unwrap_err().to_string().contains("once"));
+        let y = apply(f, &[&x])?.remove(0);
+        let given = |g: &Tensor| {
+            let grad_outputs = vec![Some(g.clone())];
+            let options = GradOptions { grad_outputs, create_graph: true, retain_graph: Some(true), ..Default::default() };
+            Ok::<_, wgrad::Error>(grad(&[&y], &[&x], options)?.remove(0).unwrap())
+        };
+        let (one, tracked) = (Tensor::new(1.0, dev), t(1.0, dev));
+        assert_eq!((given(&one)?.item()?, given(&one)?.requires_grad()), (6.0, false));
+        let g = given(&tracked)?;
+        assert!(g.requires_grad());
+        raises(d(&g, &tracked), "once");
+        raises(d(&g, &x), "do not depend on input 0");
     }
     function_11 => |dev| {
         let doubling = || {
