@@ -43,7 +43,7 @@ mod state;
 mod tensor;
 pub mod train;
 
-pub use autograd::BackwardOptions;
+pub use autograd::{BackwardInput, BackwardOptions};
 pub use device::gpu::{Adapter, GpuOptions, adapters};
 pub use dtype::{DType, Element};
 pub use elements::Data;

@@ -43,6 +43,37 @@ impl From<GradientEdge> for Edge {
     }
 }
 
+/// What [`BackwardOptions::inputs`](crate::autograd::BackwardOptions) lists.
+///
+/// ```
+/// use wgrad::autograd::{BackwardOptions, GradientEdge};
+/// use wgrad::{Device, Tensor};
+/// let [x, w] = [2.0, 3.0].map(|x| Tensor::new(x, &Device::cpu()).requires_grad_(true).unwrap());
+/// let inputs = Some(vec![GradientEdge::of(&x)?.into()]);
+/// (&x * &w).backward_with(None, BackwardOptions { inputs, ..Default::default() })?;
+/// assert_eq!((x.grad().unwrap().item()?, w.grad().is_none()), (3.0, true));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub enum BackwardInput {
+    /// A leaf, or a result, which then retains its gradient.
+    Tensor(Tensor),
+    /// A place in the graph.
+    Edge(GradientEdge),
+}
+
+impl From<&Tensor> for BackwardInput {
+    fn from(x: &Tensor) -> BackwardInput {
+        BackwardInput::Tensor(x.clone())
+    }
+}
+
+impl From<GradientEdge> for BackwardInput {
+    fn from(edge: GradientEdge) -> BackwardInput {
+        BackwardInput::Edge(edge)
+    }
+}
+
 /// A tensor or a [`GradientEdge`]: what [`grad`](crate::autograd::grad) and [`backward`](crate::autograd::backward) begin at, and what gradients are asked for.
 ///
 /// ```

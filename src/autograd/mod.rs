@@ -27,7 +27,7 @@ pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, set_detect_a
 pub use audit::{Audit, Cut, Finding, Parameter, audit};
 pub use budget::memory_budget;
 pub use checkpoint::{CheckpointOptions, CheckpointPolicy, checkpoint, checkpoint_sequential};
-pub use edge::{GradientEdge, TensorOrEdge};
+pub use edge::{BackwardInput, GradientEdge, TensorOrEdge};
 pub use function::{Context, Function, apply};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, queue_callback, register_any_grad_hook, register_multi_grad_hook};
@@ -59,8 +59,9 @@ pub struct BackwardOptions {
     pub retain_graph: Option<bool>,
     /// Record the backward pass itself, so that gradients can be differentiated again.
     pub create_graph: bool,
-    /// Accumulate into these tensors only, leaves or not; else into all leaves that are reached.
-    pub inputs: Option<Vec<Tensor>>,
+    /// Accumulate into these only, tensors (leaves or not) or edges of leaves; else into all leaves that are reached. The
+    /// gradient at another edge is shown to its hooks.
+    pub inputs: Option<Vec<BackwardInput>>,
 }
 
 /// What [`grad`] may be told.
@@ -247,8 +248,12 @@ pub fn backward(roots: &[impl TensorOrEdge], gradients: &[Option<Tensor>], optio
     let roots = self::roots("backward", roots, gradients)?;
     let walk = Walk::of(options.create_graph, options.retain_graph);
     let Some(inputs) = options.inputs else { return walk.run(roots, Goal::Accumulate(None)).map(drop) };
-    // A result is asked to retain its gradient, as in PyTorch; leaves store theirs.
-    let edges: Vec<_> = inputs.iter().map(|x| x.retain_grad().ok().and_then(|()| x.gradient_edge())).collect();
+    let edge = |x: &BackwardInput| match x {
+        // A result is asked to retain its gradient, as in PyTorch; leaves store theirs.
+        BackwardInput::Tensor(x) => x.retain_grad().ok().and_then(|()| x.gradient_edge()),
+        BackwardInput::Edge(edge) => Some(edge.clone().into()),
+    };
+    let edges: Vec<_> = inputs.iter().map(edge).collect();
     if inputs.is_empty() || edges.iter().any(Option::is_none) {
         let what = if inputs.is_empty() { "the list of inputs is empty" } else { "an input does not require grad" };
         return Err(Error::new(Kind::Graph, format!("backward: {what}")));

@@ -6,7 +6,7 @@ use wgrad::autograd::{
     GradOptions, GradientEdge, backward, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled,
 };
 use wgrad::optim::{Adam, Optimizer, Sgd};
-use wgrad::{BackwardOptions, Device, Tensor};
+use wgrad::{BackwardInput, BackwardOptions, Device, Tensor};
 
 fn values(x: &Tensor) -> Vec<f32> {
     x.to_vec().unwrap()
@@ -181,7 +181,7 @@ fn several_outputs_and_restricted_inputs() {
         assert_eq!(grads.iter().map(|g| values(g.as_ref().unwrap())[0]).collect::<Vec<_>>(), [8.0, 2.0]);
         assert!(a.grad().is_none() && b.grad().is_none());
         let y = &a * &b;
-        y.backward_with(None, BackwardOptions { inputs: Some(vec![b.clone()]), ..Default::default() }).unwrap();
+        y.backward_with(None, BackwardOptions { inputs: Some(vec![(&b).into()]), ..Default::default() }).unwrap();
         assert!(a.grad().is_none());
         assert_eq!(values(&b.grad().unwrap()), [2.0]);
         // The same output twice, and an output that is an input of another.
@@ -300,7 +300,7 @@ fn leaves_and_retained_tensors_never_share_a_gradient() {
         assert_eq!(values(&a.grad().unwrap()), [10.0, 12.0]);
         let y = &a * 2.0;
         y.retain_grad().unwrap();
-        let inputs = vec![y.clone(), a.clone(), a.clone()];
+        let inputs = [&y, &a, &a].map(BackwardInput::from).to_vec();
         a.zero_grad();
         (&y * 3.0).sum().backward_with(None, BackwardOptions { inputs: Some(inputs), ..Default::default() }).unwrap();
         assert_eq!((values(&y.grad().unwrap()), values(&a.grad().unwrap())), (vec![3.0; 2], vec![6.0; 2]));

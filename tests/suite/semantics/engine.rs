@@ -99,7 +99,7 @@ facts! {
     }
     backward_args_12 => |dev| {
         let (a, b) = (t(2.0, dev), t(3.0, dev));
-        let options = BackwardOptions { inputs: Some(vec![a.clone()]), ..Default::default() };
+        let options = BackwardOptions { inputs: Some(vec![(&a).into()]), ..Default::default() };
         (&a * &b).backward_with(None, options)?;
         assert_eq!((stored(&a), b.grad().is_none()), (vec![3.0], true));
     }
@@ -326,6 +326,24 @@ facts! {
         assert_eq!([true, false].map(|create| zeros(create).unwrap()[0].as_ref().unwrap().requires_grad()), [true, false]);
         raises(grad(&[&x * 1.0], &[] as &[&Tensor], GradOptions::default()), "grad: the list of inputs is empty");
         raises(GradientEdge::of(&Tensor::new(1.0, dev)), "does not require grad");
+    }
+    // Of a leaf's edge the gradient is stored; what arrives at another one is shown to hooks.
+    edges_are_inputs_of_backward => |dev| {
+        let (x, w) = (t(2.0, dev), t(1.0, dev));
+        let (y, seen) = (&x * 3.0, Arc::new(Mutex::new(Vec::new())));
+        let told = seen.clone();
+        y.register_hook(move |g| {
+            told.lock().unwrap().push(g.item().unwrap());
+            None
+        })?;
+        let z = &y * &y * &w;
+        for edge in [GradientEdge::of(&y)?, GradientEdge::of(&x)?] {
+            assert!(x.grad().is_none());
+            let inputs = Some(vec![edge.into()]);
+            z.backward_with(None, BackwardOptions { inputs, retain_graph: Some(true), ..Default::default() })?;
+            assert_eq!((w.grad().is_none(), y.grad().is_none()), (true, true));
+        }
+        assert_eq!((stored(&x), seen.lock().unwrap().clone()), (vec![36.0], vec![12.0, 12.0]));
     }
     there_is_one_gradient_for_each_output_or_none => |dev| {
         let x = t([1.0, 2.0], dev);

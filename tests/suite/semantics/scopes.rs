@@ -196,7 +196,7 @@ facts! {
         node.register_prehook(move |_| { pre(); None });
         node.register_hook(move |_, _| { post(); None });
         x.register_post_accumulate_grad_hook(move |_| acc())?;
-        let into = |x: &Tensor| BackwardOptions { inputs: Some(vec![x.clone()]), retain_graph: Some(true), ..Default::default() };
+        let into = |x: &Tensor| BackwardOptions { inputs: Some(vec![x.into()]), retain_graph: Some(true), ..Default::default() };
         backward(&[&y], &[], into(&x))?;
         assert_eq!(*seen.lock().unwrap(), ["pre", "acc", "post"]);
         seen.lock().unwrap().clear();
